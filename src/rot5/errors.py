@@ -1,0 +1,21 @@
+"""The one exception a user ever sees: a mistake of theirs, said in one line."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake the user can mend. The command line prints it as one line and exits with code 2."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A closing phrase that names the known word nearest to `word`, or lists what is known.
+
+    >>> nearest("mimi", ["mini", "demo"])
+    'did you mean mini?'
+    >>> nearest("zzz", ["mini", "demo"])
+    'known: demo, mini'
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
