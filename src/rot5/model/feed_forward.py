@@ -1,0 +1,28 @@
+"""The position-wise feed-forward network, plain or gated (GLU variants, arXiv:2002.05202)."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from rot5.model.configuration_rot5 import Rot5Config
+
+ACTIVATION_FUNCTIONS = {"relu": F.relu, "gelu": lambda x: F.gelu(x, approximate="tanh"), "silu": F.silu}
+
+
+class FeedForward(nn.Module):
+    """`down(act(up(x)))`, or `down(act(gate(x)) * up(x))` when gated. No biases, as in T5."""
+
+    def __init__(self, config: Rot5Config):
+        super().__init__()
+        self.up_proj = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.gate_proj = nn.Linear(config.d_model, config.d_ff, bias=False) if config.is_gated else None
+        self.down_proj = nn.Linear(config.d_ff, config.d_model, bias=False)
+        self.dropout = nn.Dropout(config.dropout_rate)
+        self.activation = ACTIVATION_FUNCTIONS[config.activation]
+
+    def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
+        if self.gate_proj is None:
+            inner_BTF = self.activation(self.up_proj(x_BTD))
+        else:
+            inner_BTF = self.activation(self.gate_proj(x_BTD)) * self.up_proj(x_BTD)
+        return self.down_proj(self.dropout(inner_BTF))

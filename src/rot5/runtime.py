@@ -1,0 +1,67 @@
+"""The machine a run meets: device, precision, seeds, and what to write down about it."""
+
+import contextlib
+import platform
+import resource
+import shutil
+import sys
+from importlib import metadata
+
+import torch
+
+from rot5 import __version__
+from rot5.errors import UserError, nearest
+
+PRECISIONS = {"bf16": torch.bfloat16, "float32": torch.float32}
+
+
+def device() -> torch.device:
+    """The accelerator if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast(on: torch.device, precision: str) -> contextlib.AbstractContextManager:
+    """Mixed precision by name: weights stay float32, matrix products run in `precision`.
+
+    Raises UserError for an unknown name.
+    """
+    if precision not in PRECISIONS:
+        raise UserError(f"unknown precision {precision!r}: {nearest(precision, PRECISIONS)}")
+    return torch.autocast(on.type, dtype=PRECISIONS[precision], enabled=precision != "float32")
+
+
+def seed_everything(seed: int) -> None:
+    """Fix the random numbers of initialisation and dropout. The data never draws from them."""
+    torch.manual_seed(seed)
+
+
+def has_compiler() -> bool:
+    """Whether `torch.compile` can build kernels here: a GPU, or a C++ compiler for the CPU."""
+    return torch.cuda.is_available() or shutil.which("g++") is not None or shutil.which("clang++") is not None
+
+
+def peak_memory_bytes() -> int:
+    """The most resident memory that this process has used, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def environment() -> dict:
+    """Versions and hardware, for the run folder."""
+    packages = ("torch", "transformers", "tokenizers", "numpy", "datasets", "rouge-score")
+    return {
+        "rot5": __version__,
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in packages},
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

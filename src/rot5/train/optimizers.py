@@ -1,0 +1,25 @@
+"""Optimizers over named parameter groups."""
+
+import torch
+from torch import nn
+
+from rot5.train.settings import OptimizerConfig
+
+
+def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """AdamW that decays matrices alone. Embeddings are rows looked up, not matrices, and stay undecayed like norms."""
+    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    decayed, undecayed = [], []
+    for parameter in model.parameters():
+        (decayed if parameter.ndim >= 2 and id(parameter) not in embeddings else undecayed).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": undecayed, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), eps=config.epsilon, fused=True)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set the learning rate of every group."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr

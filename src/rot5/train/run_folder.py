@@ -1,0 +1,111 @@
+"""The folder of one run: its shape, how it is begun, continued and read."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from rot5.errors import UserError
+from rot5.folders import write_json
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run folder, and its small files as values."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def export(self) -> Path:
+        return self.path / "export"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def samples_file(self) -> Path:
+        return self.path / "samples.jsonl"
+
+    @property
+    def evaluation_file(self) -> Path:
+        return self.path / "eval.json"
+
+    def exists(self) -> bool:
+        """Whether a run was begun here."""
+        return (self.path / "config.yaml").is_file()
+
+    def config(self) -> dict:
+        """The resolved settings of the run."""
+        return yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+
+    def environment(self) -> dict:
+        return json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+
+    def metrics(self) -> list[dict]:
+        """Lines of metrics, oldest first; a half-written last line is left out."""
+        return read_jsonl(self.metrics_file)
+
+    def samples(self) -> list[dict]:
+        return read_jsonl(self.samples_file)
+
+    def evaluation(self) -> dict:
+        """What evaluation wrote, or nothing yet."""
+        if not self.evaluation_file.is_file():
+            return {}
+        return json.loads(self.evaluation_file.read_text(encoding="utf-8"))
+
+    def add_evaluation(self, key: str, value: object) -> None:
+        """Set one entry of `eval.json`, keeping the others."""
+        write_json(self.evaluation_file, self.evaluation() | {key: value})
+
+
+def read_jsonl(path: Path) -> list[dict]:
+    """Complete lines of a JSON-lines file; a torn last line, left by a kill, is not one."""
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def difference(old: dict, new: dict, prefix: str = "") -> list[str]:
+    """Settings that differ between two resolved configurations, as `key: old -> new`."""
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += difference(before, after, f"{prefix}{key}.")
+        elif before != after:
+            found.append(f"{prefix}{key}: {before} -> {after}")
+    return found
+
+
+def begin_run(path: Path, config: dict, environment: dict, *, resume: bool, overwrite: bool) -> RunFolder:
+    """Make the folder of a new run, or open one to go on.
+
+    Raises UserError where a run exists and neither `resume` nor `overwrite` is set, or `resume` meets other settings.
+    """
+    run = RunFolder(path)
+    if run.exists() and resume:
+        changed = difference(run.config(), config)
+        if changed:
+            raise UserError(f"{path} was begun with other settings ({'; '.join(changed)}): restore them to resume")
+        return run
+    if run.exists() and not overwrite:
+        raise UserError(f"{path} already holds a run: continue it with --resume or replace it with --overwrite")
+    if path.exists() and not run.exists() and any(path.iterdir()):
+        raise UserError(f"{path} exists and is not a run folder: choose another --out")
+    if path.exists():
+        shutil.rmtree(path)
+    path.mkdir(parents=True)
+    write_json(path / "environment.json", environment)
+    partial = path / "partial-config.yaml"
+    partial.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    partial.replace(path / "config.yaml")
+    return run

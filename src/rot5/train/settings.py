@@ -1,0 +1,101 @@
+"""How a run trains: optimizer, schedule, batches, evaluation and checkpoints, as settings."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """How weights move (AdamW, arXiv:1711.05101)."""
+
+    lr: float = 1e-3
+    """Peak learning rate, reached after the warm-up."""
+    weight_decay: float = 0.1
+    """Decoupled decay of matrices; norms and embeddings have none."""
+    beta1: float = 0.9
+    """Decay of the mean of gradients."""
+    beta2: float = 0.95
+    """Decay of the mean of squared gradients."""
+    epsilon: float = 1e-8
+    """Added to the root of the second moment."""
+    clip_norm: float = 1.0
+    """Largest global gradient norm; gradients above it are scaled down."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """How the learning rate moves over the run."""
+
+    name: str = "cosine"
+    """linear, cosine, constant or wsd (warm-up, stable, decay)."""
+    warmup_fraction: float = 0.02
+    """Share of all steps over which the rate rises linearly from 0."""
+    decay_fraction: float = 0.2
+    """Share of all steps at the end over which wsd decays linearly; the others ignore it."""
+    final_fraction: float = 0.0
+    """The last rate as a share of the peak."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One run of the training loop. Steps are optimizer updates."""
+
+    steps: int = 0
+    """Optimizer updates; 0 derives them from `epochs`."""
+    epochs: float = 1.0
+    """Passes over the data when `steps` is 0."""
+    batch_rows: int = 16
+    """Packed rows per step."""
+    micro_batch_rows: int = 16
+    """Packed rows per forward and backward; changes memory and speed, not the gradient."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """How weights move."""
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    """How the learning rate moves."""
+    precision: str = "bf16"
+    """bf16 (matrix products; weights stay float32) or float32."""
+    compile: str = "auto"
+    """on, off, or auto: where a compiler is at hand and the run is long enough to pay for compiling."""
+    evaluate_every: int = 200
+    """Steps between evaluations on the fixed validation sample; 0 for none but the last."""
+    evaluation_examples: int = 500
+    """Documents or pairs of the fixed validation sample."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints; one is always written at the end."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints kept."""
+    log_every: int = 10
+    """Steps between lines of metrics."""
+
+
+SCHEDULE_NAMES = ("linear", "cosine", "constant", "wsd")
+PRECISION_NAMES = ("bf16", "float32")
+COMPILE_NAMES = ("auto", "on", "off")
+
+
+def problems(config: TrainConfig) -> list[str]:
+    """What cannot work, one sentence each."""
+    found = []
+    for key, value, names in (
+        ("schedule.name", config.schedule.name, SCHEDULE_NAMES),
+        ("precision", config.precision, PRECISION_NAMES),
+        ("compile", config.compile, COMPILE_NAMES),
+    ):
+        if value not in names:
+            found.append(f"train.{key} {value!r} is not one of {', '.join(names)}")
+    if config.steps == 0 and config.epochs <= 0:
+        found.append("train.steps and train.epochs are both 0: set one")
+    if config.steps < 0:
+        found.append(f"train.steps {config.steps} is negative")
+    for key in ("batch_rows", "micro_batch_rows", "checkpoint_every", "keep_checkpoints", "log_every"):
+        if getattr(config, key) < 1:
+            found.append(f"train.{key} {getattr(config, key)} must be at least 1")
+    if config.micro_batch_rows >= 1 and config.batch_rows % config.micro_batch_rows:
+        found.append(
+            f"train.batch_rows {config.batch_rows} must be a multiple of train.micro_batch_rows {config.micro_batch_rows}"
+        )
+    for key in ("warmup_fraction", "decay_fraction", "final_fraction"):
+        if not 0 <= getattr(config.schedule, key) <= 1:
+            found.append(f"train.schedule.{key} {getattr(config.schedule, key)} must be between 0 and 1")
+    if config.optimizer.lr <= 0:
+        found.append(f"train.optimizer.lr {config.optimizer.lr} must be above 0")
+    return found

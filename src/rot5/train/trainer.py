@@ -1,0 +1,185 @@
+"""The one training loop: packed rows in, a run folder out. Pretraining and tuning differ only in what they hand in."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from rot5.data.batches import Batch, PackedRows, prefetch
+from rot5.runtime import has_compiler
+from rot5.train.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from rot5.train.losses import LossFunction, backward_step, to_tensors
+from rot5.train.metrics import Live, MetricsLog
+from rot5.train.optimizers import set_rate
+from rot5.train.run_folder import RunFolder
+from rot5.train.schedules import rate
+from rot5.train.settings import TrainConfig
+
+COMPILE_PAYS_FROM_STEPS = 5000
+"""Compiling takes about a minute on a CPU and saves a tenth of each step."""
+
+
+@dataclass
+class TrainState:
+    """What the loop itself has to remember across a stop. Plain numbers."""
+
+    step: int = 0
+    """Updates made."""
+    rows: int = 0
+    """Packed rows consumed: the whole state of the data."""
+    story_tokens: int = 0
+    """Raw corpus tokens seen."""
+    seconds: float = 0.0
+    """Time spent in training steps, evaluation excluded."""
+    window_loss: float = 0.0
+    """Sum of the losses of targets since the last line of metrics (nats)."""
+    window_targets: int = 0
+    """Targets since then."""
+    window_story_tokens: int = 0
+    """Story tokens since then."""
+    window_seconds: float = 0.0
+    """Training time since then."""
+    window_encoder_fill: float = 0.0
+    """Sum over steps since then of the share of encoder positions that hold a token."""
+    window_decoder_fill: float = 0.0
+    """The same of decoder positions."""
+    window_steps: int = 0
+    """Steps since then."""
+
+
+def compiles(setting: str, steps: int) -> bool:
+    """Whether to compile: as told, or (auto) where a compiler is at hand and the run is long enough."""
+    if setting == "auto":
+        return has_compiler() and (torch.cuda.is_available() or steps >= COMPILE_PAYS_FROM_STEPS)
+    return setting == "on"
+
+
+class Trainer:
+    """Trains `model` on rows 0, 1, 2, … of `rows` for `steps` updates, evaluating and saving on the way.
+
+    `evaluate()` gives a flat dict of metrics of the fixed validation sample. Everything that decides the result is in the
+    settings, so that stopping after any checkpoint and going on gives the same weights, bit by bit.
+    """
+
+    def __init__(
+        self,
+        *,
+        title: str,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        loss: LossFunction,
+        rows: PackedRows,
+        steps: int,
+        config: TrainConfig,
+        run: RunFolder,
+        evaluate: Callable[[], dict[str, float]],
+    ):
+        self.title = title
+        self.model = model
+        self.optimizer = optimizer
+        self.loss = torch.compile(loss, dynamic=False) if compiles(config.compile, steps) else loss
+        self.rows = rows
+        self.steps = steps
+        self.config = config
+        self.run = run
+        self.evaluate = evaluate
+        self.state = TrainState()
+        self.device = next(model.parameters()).device
+
+    def resume(self) -> Path | None:
+        """Take up the newest complete checkpoint, if there is one."""
+        saved = checkpoints(self.run.checkpoints)
+        if not saved:
+            return None
+        self.state = TrainState(**load_checkpoint(saved[-1], self.model, self.optimizer))
+        return saved[-1]
+
+    def train(self) -> None:
+        """Run to the last step; write metrics, checkpoints and, at the end, the final checkpoint."""
+        self.model.train()
+        log = MetricsLog(self.run.metrics_file, self.state.step)
+        try:
+            with Live(self.title, self.steps, self.state.step) as live:
+                remaining = self.steps - self.state.step
+                if remaining:
+                    for batch in prefetch(self.rows, self.state.rows, self.config.batch_rows, remaining):
+                        self._step(batch, log, live)
+        finally:
+            log.close()
+
+    def _step(self, batch: Batch, log: MetricsLog, live: Live) -> None:
+        state, config = self.state, self.config
+        began = time.perf_counter()
+        lr = config.optimizer.lr * rate(state.step, self.steps, config.schedule)
+        set_rate(self.optimizer, lr)
+        fields = to_tensors(batch.fields, self.device)
+        loss = backward_step(self.loss, fields, config.micro_batch_rows, batch.num_targets)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.optimizer.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        loss_value = float(loss)
+        seconds = time.perf_counter() - began
+
+        state.step += 1
+        state.rows += config.batch_rows
+        state.story_tokens += batch.story_tokens
+        state.seconds += seconds
+        state.window_loss += loss_value * batch.num_targets
+        state.window_targets += batch.num_targets
+        state.window_story_tokens += batch.story_tokens
+        state.window_seconds += seconds
+        state.window_encoder_fill += batch.encoder_fill
+        state.window_decoder_fill += batch.decoder_fill
+        state.window_steps += 1
+
+        last = state.step == self.steps
+        if state.step % config.log_every == 0 or last:
+            self._log(log, live, lr, float(norm))
+        if last or (config.evaluate_every and state.step % config.evaluate_every == 0):
+            self._evaluate(log, live)
+        if last or state.step % config.checkpoint_every == 0:
+            save_checkpoint(
+                self.run.checkpoints, state.step, self.model, self.optimizer, asdict(state), config.keep_checkpoints
+            )
+
+    def _log(self, log: MetricsLog, live: Live, lr: float, norm: float) -> None:
+        state = self.state
+        loss = state.window_loss / state.window_targets
+        speed = state.window_story_tokens / state.window_seconds
+        log.write(
+            {
+                "step": state.step,
+                "seconds": round(state.seconds, 3),
+                "story_tokens": state.story_tokens,
+                "train/loss": loss,
+                "speed/story_tokens_per_second": speed,
+                "data/encoder_fill": state.window_encoder_fill / state.window_steps,
+                "data/decoder_fill": state.window_decoder_fill / state.window_steps,
+                "optim/lr": lr,
+                "optim/gradient_norm": norm,
+            }
+        )
+        left = (self.steps - state.step) * state.window_seconds / state.window_steps
+        live.update(state.step, loss, speed, left)
+        state.window_loss = state.window_seconds = state.window_encoder_fill = state.window_decoder_fill = 0.0
+        state.window_targets = state.window_story_tokens = state.window_steps = 0
+
+    def _evaluate(self, log: MetricsLog, live: Live) -> None:
+        self.model.eval()
+        metrics = self.evaluate()
+        self.model.train()
+        state = self.state
+        log.write(
+            {
+                "step": state.step,
+                "seconds": round(state.seconds, 3),
+                "story_tokens": state.story_tokens,
+                **metrics,
+            }
+        )
+        live.say(
+            f"{self.title}: step {state.step}  " + "  ".join(f"{key} {value:.3f}" for key, value in metrics.items())
+        )
