@@ -1,0 +1,203 @@
+"""Which examples share a row: pairs of an input and a target put into rows of a fixed encoder and a fixed decoder length."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rot5.data.ragged import Ragged
+from rot5.errors import UserError
+
+SEARCHES = ((), (24,), (6, 6))
+"""How a row is closed: by one example; by two, with so many tried for the first; by three, likewise for the first and the second."""
+
+GOOD_ENOUGH = 2
+"""Wasted tokens of a row, in encoder tokens, at which no better closing is looked for."""
+
+FAR_FROM_FULL = 3.0
+"""A row with room for this many mean examples takes the oldest that fits before its closing is looked for."""
+
+Shape = tuple[int, int]
+"""Input length and target length of an example. Examples of one shape are interchangeable."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackConfig:
+    """Rows of fixed length that hold several examples each."""
+
+    encoder_length: int = 512
+    """Tokens of an encoder row."""
+
+    decoder_length: int = 312
+    """Tokens of a decoder row."""
+
+    look_ahead: int = 1024
+    """Examples to choose from while rows are filled; more fill rows better."""
+
+    window: int = 32768
+    """Examples that are packed by themselves: no row holds examples of two windows. Only the last rows of a window are not full."""
+
+
+def problems(config: PackConfig) -> list[str]:
+    """What is wrong with the settings by themselves; empty if nothing is."""
+    return [
+        f"{setting} is {getattr(config, setting)}, must be at least 1"
+        for setting in ("encoder_length", "decoder_length", "look_ahead", "window")
+        if getattr(config, setting) < 1
+    ]
+
+
+class _Pool:
+    """Examples to choose from, found by shape.
+
+    `targets_at[n]` holds the target lengths at hand among inputs of length n as the bits of one number, so that the
+    longest target within a limit is one mask and one `bit_length` away.
+    """
+
+    def __init__(self, encoder_length: int, decoder_length: int) -> None:
+        self.targets_at = [0] * (encoder_length + 1)
+        self.members: dict[Shape, deque[int]] = {}
+        self.target_price = encoder_length / decoder_length
+
+    def add(self, shape: Shape, index: int) -> None:
+        if shape not in self.members:
+            self.members[shape] = deque()
+            self.targets_at[shape[0]] |= 1 << shape[1]
+        self.members[shape].append(index)
+
+    def take(self, shape: Shape) -> int:
+        """Remove the oldest example of a shape."""
+        members = self.members[shape]
+        index = members.popleft()
+        if not members:
+            del self.members[shape]
+            self.targets_at[shape[0]] ^= 1 << shape[1]
+        return index
+
+    def put_back(self, shape: Shape, index: int) -> None:
+        """Undo the latest `take` of that shape."""
+        self.add(shape, index)
+        self.members[shape].rotate(1)
+
+    def closest(self, room: Shape, limit: float) -> tuple[float, tuple[Shape] | None]:
+        """The example that leaves the least waste in a room, and the waste, if below `limit`; else `limit` and None."""
+        found = None
+        least_input, (most_input, most_target) = 0, room
+        within = (2 << most_target) - 1
+        for length in range(most_input, least_input, -1):
+            if most_input - length >= limit:
+                break
+            if targets := self.targets_at[length] & within:
+                target = targets.bit_length() - 1
+                waste = most_input - length + self.target_price * (most_target - target)
+                if waste < limit:
+                    limit, found = waste, ((length, target),)
+        return limit, found
+
+
+def pack(
+    input_lengths: NDArray[np.int64],
+    target_lengths: NDArray[np.int64],
+    encoder_length: int,
+    decoder_length: int,
+    look_ahead: int = PackConfig.look_ahead,
+) -> Iterator[list[int]]:
+    """Yield rows of example indices, each example once, made as they are asked for.
+
+    Every row starts with the oldest example not yet placed and is closed by the one to three examples, out of the
+    `look_ahead` oldest, that fill both sides best. All lengths are at least 1; an example that no row can hold is a
+    UserError.
+    """
+    shapes: list[Shape] = list(
+        zip(np.asarray(input_lengths).tolist(), np.asarray(target_lengths).tolist(), strict=True)
+    )
+    for index, (inputs, targets) in enumerate(shapes):
+        if inputs > encoder_length or targets > decoder_length:
+            raise UserError(
+                f"example {index} of the window has {inputs} input and {targets} target tokens, more than the rows of "
+                f"{encoder_length} / {decoder_length}: lengthen encoder_length or decoder_length"
+            )
+    pool = _Pool(encoder_length, decoder_length)
+    waiting: deque[int] = deque()
+    placed = bytearray(len(shapes))
+    most_candidates = 2 * SEARCHES[1][0]
+    entered = size = sum_inputs = sum_targets = 0
+
+    while True:
+        while size < look_ahead and entered < len(shapes):
+            pool.add(shapes[entered], entered)
+            waiting.append(entered)
+            sum_inputs, sum_targets = sum_inputs + shapes[entered][0], sum_targets + shapes[entered][1]
+            entered, size = entered + 1, size + 1
+        candidates: list[int] = []
+        while waiting and len(candidates) < most_candidates:
+            if not placed[index := waiting.popleft()]:
+                candidates.append(index)
+        waiting.extendleft(reversed(candidates))
+        if not candidates:
+            return
+        oldest = [shapes[index] for index in candidates]
+        row: list[int] = []
+        room = (encoder_length, decoder_length)
+        chosen: tuple[Shape, ...] | None = (oldest[0],)
+        while chosen:
+            for shape in chosen:
+                index = pool.take(shape)
+                placed[index] = 1
+                row.append(index)
+                room = (room[0] - shape[0], room[1] - shape[1])
+                size, sum_inputs, sum_targets = size - 1, sum_inputs - shape[0], sum_targets - shape[1]
+            if room[0] * size > FAR_FROM_FULL * sum_inputs and room[1] * size > FAR_FROM_FULL * sum_targets:
+                chosen = next(((s,) for s in oldest if s in pool.members and s[0] <= room[0] and s[1] <= room[1]), None)
+            else:
+                chosen = None
+            chosen = chosen or _closing(pool, room, oldest)
+        yield row
+
+
+def _closing(pool: _Pool, room: Shape, oldest: list[Shape]) -> tuple[Shape, ...] | None:
+    """The examples that fill the room best; None if none fits."""
+    limit, best = float("inf"), None
+    for widths in SEARCHES:
+        limit, found = _search(pool, room, oldest, widths, limit)
+        best = found or best
+        if best is None or limit <= GOOD_ENOUGH:
+            break
+    return best
+
+
+def _search(
+    pool: _Pool, room: Shape, oldest: list[Shape], widths: tuple[int, ...], limit: float
+) -> tuple[float, tuple[Shape, ...] | None]:
+    """The best way to fill the room with one example more than `widths` has entries, if its waste is below `limit`."""
+    if not widths:
+        return pool.closest(room, limit)
+    found: tuple[Shape, ...] | None = None
+    tried = 0
+    for shape in oldest:
+        if shape[0] > room[0] or shape[1] > room[1] or shape not in pool.members:
+            continue
+        index = pool.take(shape)
+        limit, rest = _search(pool, (room[0] - shape[0], room[1] - shape[1]), oldest, widths[1:], limit)
+        pool.put_back(shape, index)
+        if rest:
+            found = (shape, *rest)
+        tried += 1
+        if tried == widths[0] or limit <= GOOD_ENOUGH:
+            break
+    return limit, found
+
+
+def plan_rows(
+    input_lengths: NDArray[np.int64],
+    target_lengths: NDArray[np.int64],
+    encoder_length: int,
+    decoder_length: int,
+    look_ahead: int = PackConfig.look_ahead,
+) -> Ragged:
+    """All rows of `pack` at once: row r holds the examples `plan_rows(...).row(r)`."""
+    rows = list(pack(input_lengths, target_lengths, encoder_length, decoder_length, look_ahead))
+    offsets = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int64)
+    return Ragged(np.array([index for row in rows for index in row], np.int64), offsets)

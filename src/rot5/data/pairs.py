@@ -1,0 +1,122 @@
+"""Pairs of an input text and a target text as examples: what fine-tuning packs."""
+
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rot5.data.order import visit
+from rot5.data.ragged import Ragged
+
+if TYPE_CHECKING:
+    from rot5.data.tokenizer import SpecialIds
+
+
+class Texts(Protocol):
+    """What is needed of each side of a corpus of pairs."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each text."""
+        ...
+
+    def read(self, documents: NDArray[np.int64], starts: NDArray[np.int64], stops: NDArray[np.int64]) -> Ragged:
+        """The tokens from start to stop of each text."""
+        ...
+
+
+class TextPairs(Protocol):
+    """What is needed of a corpus of pairs: pair i is text i of both sides."""
+
+    @property
+    def inputs(self) -> Texts: ...
+
+    @property
+    def targets(self) -> Texts: ...
+
+
+class PairPlan(NamedTuple):
+    """N pairs without their tokens; each array has one entry per pair."""
+
+    numbers: NDArray[np.int64]
+    pair: NDArray[np.int64]
+    kinds: NDArray[np.int64]
+    story_tokens: NDArray[np.int64]
+    input_lengths: NDArray[np.int64]
+    target_lengths: NDArray[np.int64]
+
+
+class Pairs:
+    """Whole pairs: mode token (if one is set), input, EOS; and target, EOS. Story tokens count both texts."""
+
+    kind_names = ("pairs",)
+
+    def __init__(
+        self,
+        corpus: TextPairs,
+        specials: "SpecialIds",
+        mode: Literal["R", "S", "X"] | None,
+        seed: int,
+        shuffle: bool = True,
+    ) -> None:
+        self.corpus = corpus
+        self.specials = specials
+        self.mode = mode
+        self.seed = seed
+        self.shuffle = shuffle
+        self._head = np.array([] if mode is None else [specials.modes[mode]], np.int64)
+
+    def __len__(self) -> int:
+        """Pairs in one pass."""
+        return len(self.corpus.inputs.lengths)
+
+    def longest(self) -> tuple[int, int]:
+        """The longest input and the longest target as packed, mode token and EOS included."""
+        inputs, targets = (int(np.max(side.lengths, initial=0)) for side in (self.corpus.inputs, self.corpus.targets))
+        return inputs + self._head.size + 1, targets + 1
+
+    def problems(self, encoder_length: int, decoder_length: int) -> list[str]:
+        """What does not fit rows of these lengths; nothing is ever truncated."""
+        return [
+            f"{setting} is {given}, shorter than the longest {what} of {needed} tokens: set {setting} to {needed} or more"
+            for setting, given, what, needed in zip(
+                ("encoder_length", "decoder_length"),
+                (encoder_length, decoder_length),
+                ("input", "target"),
+                self.longest(),
+                strict=True,
+            )
+            if needed > given
+        ]
+
+    def plan(self, numbers: ArrayLike) -> PairPlan:
+        """Which pairs examples `numbers` (int64[N]) are, and how long."""
+        numbers = np.asarray(numbers, np.int64)
+        pair = visit(numbers, len(self), self.seed, self.shuffle)
+        inputs = np.asarray(self.corpus.inputs.lengths, np.int64)[pair]
+        targets = np.asarray(self.corpus.targets.lengths, np.int64)[pair]
+        return PairPlan(numbers, pair, np.zeros_like(pair), inputs + targets, inputs + self._head.size + 1, targets + 1)
+
+    def materialise(self, plan: PairPlan, chosen: NDArray[np.int64]) -> tuple[Ragged, Ragged]:
+        """Inputs and targets of the chosen (int64[K], indices into the plan) pairs, in that order."""
+        pair = plan.pair[chosen]
+        tail = np.array([self.specials.eos], np.int64)
+        inputs, targets = (
+            side.read(pair, np.zeros_like(pair), np.asarray(side.lengths, np.int64)[pair])
+            for side in (self.corpus.inputs, self.corpus.targets)
+        )
+        return _framed(inputs, self._head, tail), _framed(targets, tail[:0], tail)
+
+
+def _framed(rows: Ragged, head: NDArray[np.int64], tail: NDArray[np.int64]) -> Ragged:
+    """Each row with `head` before it and `tail` behind it."""
+    added = head.size + tail.size
+    offsets = rows.offsets + np.arange(rows.offsets.size) * added
+    values = np.empty(offsets[-1], np.int64)
+    free = np.ones(values.size, np.bool_)
+    for ids, first in ((head, offsets[:-1]), (tail, offsets[1:] - tail.size)):
+        places = (first[:, None] + np.arange(ids.size)).reshape(-1)
+        values[places] = np.tile(ids, first.size)
+        free[places] = False
+    values[free] = rows.values
+    return Ragged(values, offsets)
