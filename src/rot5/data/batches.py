@@ -56,14 +56,14 @@ class Examples(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """Packed rows. In every row segments count from 1 and positions restart at 0 in each segment; segment 0 is padding."""
+    """Packed rows. Segments count from 1 in each row, positions restart at 0 in each segment; segment 0 is padding."""
 
     fields: dict[str, NDArray[np.int64]]
     """`input_ids`, `encoder_segment_ids`, `encoder_positions`: int64[rows, encoder length]; `decoder_input_ids`,
     `decoder_segment_ids`, `decoder_positions`, `labels`: int64[rows, decoder length]."""
 
     segment_examples: NDArray[np.int64]
-    """int64[rows, most segments of a row]: the number of the example in each segment, segment 1 first; -1 where there is none."""
+    """int64[rows, most segments of a row]: the number of the example in each segment, segment 1 first; -1 for none."""
 
     segment_kinds: NDArray[np.int64]
     """Of the same shape: which of the `kind_names` it is; -1 where there is none."""
@@ -84,12 +84,16 @@ class Batch:
     @property
     def encoder_fill(self) -> float:
         """The share of encoder positions that are no padding."""
-        return float(np.mean(self.fields["encoder_segment_ids"] > 0))
+        return _fill(self.fields["encoder_segment_ids"])
 
     @property
     def decoder_fill(self) -> float:
         """The share of decoder positions that are no padding."""
-        return float(np.mean(self.fields["decoder_segment_ids"] > 0))
+        return _fill(self.fields["decoder_segment_ids"])
+
+
+def _fill(segment_ids: NDArray[np.int64]) -> float:
+    return np.count_nonzero(segment_ids) / max(1, segment_ids.size)
 
 
 class _Window:
@@ -143,7 +147,7 @@ class PackedRows:
             return self._locate(sys.maxsize)[1]
 
     def state(self, row: int) -> dict[str, int]:
-        """The state of the data when `row` rows are consumed, for `resume`: `rows`, and the window they end in with its first row."""
+        """The state of the data when `row` rows are consumed, for `resume`: plain whole numbers."""
         with self._lock:
             window, first_row = self._locate(row)
         return {"rows": row, "window": window, "first_row": first_row}
@@ -155,7 +159,7 @@ class PackedRows:
         return state["rows"]
 
     def rows(self, first: int, count: int, rank: int = 0, world_size: int = 1) -> Batch:
-        """Rows first, first + 1, ... of the run; a rank gets every `world_size`-th of them. Behind a limit's end there are none."""
+        """Rows `first` up to `first + count` of the run, every `world_size`-th for a rank; none past a limit's end."""
         picked: list[tuple[_Window, list[list[int]]]] = []
         with self._lock:
             for row in range(first + rank, first + count, world_size):
@@ -254,7 +258,7 @@ def _joined(arrays: list[NDArray[np.int64]]) -> NDArray[np.int64]:
 def _lay(
     texts: list[Ragged], row: NDArray[np.int64], segment: NDArray[np.int64], num_rows: int, row_length: int
 ) -> tuple[NDArray[np.int64], ...]:
-    """Lay texts end to end into rows. Flat ids as they come; segment ids and positions of all cells; the cell of each id."""
+    """Lay texts end to end into rows: all ids; segment id and position of every cell; and the cell of each id."""
     ids = _joined([text.values for text in texts])
     lengths = _joined([text.lengths for text in texts])
     begins = np.cumsum(lengths) - lengths
@@ -276,7 +280,7 @@ def prefetch(
     stop: int | None = None,
     ahead: int = 2,
 ) -> Iterator[Batch]:
-    """Batches of `step_rows` rows from row `first` on, up to row `stop` if given, made up to `ahead` batches early in a thread."""
+    """Batches of `step_rows` rows from row `first` on, or up to row `stop`, made `ahead` batches early by a thread."""
     worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rot5-batches")
     coming: deque[Future[Batch]] = deque()
     try:

@@ -12,7 +12,7 @@ FEISTEL_ROUNDS = 8
 
 
 class Pieces(NamedTuple):
-    """Parts of documents, one per example: tokens `start` up to `stop` of a document. All arrays have one entry per example."""
+    """Parts of documents, tokens `start` up to `stop` of each; all arrays have one entry per piece."""
 
     document: NDArray[np.int64]
     start: NDArray[np.int64]
@@ -21,7 +21,7 @@ class Pieces(NamedTuple):
 
 
 def permutation(seed: int, epochs: ArrayLike, positions: ArrayLike, size: int) -> NDArray[np.int64]:
-    """Where each position in [0, size) lies in the shuffle of its epoch; a bijection of [0, size) for every seed and epoch.
+    """Where each position in [0, size) comes to lie in the shuffle of its epoch: a bijection for every seed and epoch.
 
     A Feistel network on pairs of digits (high, low), the smallest grid that holds `size` values; results outside [0,
     size) are encrypted again until they fall inside ("cycle walking": Black and Rogaway, "Ciphers with arbitrary finite
@@ -46,7 +46,7 @@ def permutation(seed: int, epochs: ArrayLike, positions: ArrayLike, size: int) -
 
 
 def visit(numbers: ArrayLike, size: int, seed: int, shuffle: bool) -> NDArray[np.int64]:
-    """The item, in [0, size), that each example number shows; pass e over the items is numbers e*size to (e+1)*size - 1."""
+    """The item in [0, size) that each example number shows; every `size` numbers are one pass over the items."""
     epochs, positions = np.divmod(np.asarray(numbers, np.int64), size)
     return permutation(seed, epochs, positions, size) if shuffle else positions
 

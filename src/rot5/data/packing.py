@@ -1,4 +1,4 @@
-"""Which examples share a row: pairs of an input and a target put into rows of a fixed encoder and a fixed decoder length."""
+"""Which examples share a row, where rows have a fixed encoder length and a fixed decoder length."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -11,13 +11,20 @@ from rot5.data.ragged import Ragged
 from rot5.errors import UserError
 
 SEARCHES = ((), (24,), (6, 6))
-"""How a row is closed: by one example; by two, with so many tried for the first; by three, likewise for the first and the second."""
+"""How a row is closed: by one example; by two, with so many tried for the first; by three, likewise for two of them."""
 
 GOOD_ENOUGH = 2
 """Wasted tokens of a row, in encoder tokens, at which no better closing is looked for."""
 
 FAR_FROM_FULL = 3.0
-"""A row with room for this many mean examples takes the oldest that fits before its closing is looked for."""
+"""A row with room for more mean examples than this takes the oldest that fits before its closing is looked for."""
+
+SCARCITY_EXPONENT = 4
+"""How steeply waste is priced by what is scarce. If the waiting examples ask more of the decoder's rows than of the
+encoder's, a wasted target costs more than a wasted input, by the ratio of both demands to this power."""
+
+HIGHEST_PRICE = 4.0
+"""The price goes up to this and down to its inverse."""
 
 Shape = tuple[int, int]
 """Input length and target length of an example. Examples of one shape are interchangeable."""
@@ -37,7 +44,7 @@ class PackConfig:
     """Examples to choose from while rows are filled; more fill rows better."""
 
     window: int = 32768
-    """Examples that are packed by themselves: no row holds examples of two windows. Only the last rows of a window are not full."""
+    """Examples packed by themselves: no row holds those of two windows. Only the last rows of a window fill worse."""
 
 
 def problems(config: PackConfig) -> list[str]:
@@ -56,10 +63,11 @@ class _Pool:
     longest target within a limit is one mask and one `bit_length` away.
     """
 
-    def __init__(self, encoder_length: int, decoder_length: int) -> None:
+    def __init__(self, encoder_length: int) -> None:
         self.targets_at = [0] * (encoder_length + 1)
         self.members: dict[Shape, deque[int]] = {}
-        self.target_price = encoder_length / decoder_length
+        self.target_price = 1.0
+        """What a wasted target token costs, in wasted input tokens."""
 
     def add(self, shape: Shape, index: int) -> None:
         if shape not in self.members:
@@ -84,9 +92,9 @@ class _Pool:
     def closest(self, room: Shape, limit: float) -> tuple[float, tuple[Shape] | None]:
         """The example that leaves the least waste in a room, and the waste, if below `limit`; else `limit` and None."""
         found = None
-        least_input, (most_input, most_target) = 0, room
+        most_input, most_target = room
         within = (2 << most_target) - 1
-        for length in range(most_input, least_input, -1):
+        for length in range(most_input, 0, -1):
             if most_input - length >= limit:
                 break
             if targets := self.targets_at[length] & within:
@@ -119,7 +127,7 @@ def pack(
                 f"example {index} of the window has {inputs} input and {targets} target tokens, more than the rows of "
                 f"{encoder_length} / {decoder_length}: lengthen encoder_length or decoder_length"
             )
-    pool = _Pool(encoder_length, decoder_length)
+    pool = _Pool(encoder_length)
     waiting: deque[int] = deque()
     placed = bytearray(len(shapes))
     most_candidates = 2 * SEARCHES[1][0]
@@ -139,6 +147,8 @@ def pack(
         if not candidates:
             return
         oldest = [shapes[index] for index in candidates]
+        scarcity = (sum_targets * encoder_length / (sum_inputs * decoder_length)) ** SCARCITY_EXPONENT
+        pool.target_price = encoder_length / decoder_length * min(max(scarcity, 1 / HIGHEST_PRICE), HIGHEST_PRICE)
         row: list[int] = []
         room = (encoder_length, decoder_length)
         chosen: tuple[Shape, ...] | None = (oldest[0],)

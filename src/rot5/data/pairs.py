@@ -78,7 +78,7 @@ class Pairs:
     def problems(self, encoder_length: int, decoder_length: int) -> list[str]:
         """What does not fit rows of these lengths; nothing is ever truncated."""
         return [
-            f"{setting} is {given}, shorter than the longest {what} of {needed} tokens: set {setting} to {needed} or more"
+            f"{setting} is {given}, less than the longest {what} of {needed} tokens: set {setting} to {needed} or more"
             for setting, given, what, needed in zip(
                 ("encoder_length", "decoder_length"),
                 (encoder_length, decoder_length),

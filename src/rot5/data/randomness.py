@@ -1,4 +1,4 @@
-"""Counter-based randomness: every draw is a keyed 64-bit hash of (seed, stream, example, counter), with no state anywhere.
+"""Counter-based randomness: every draw is a keyed 64-bit hash of (seed, stream, example, counter); there is no state.
 
 The hash is the finalizer of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014),
 applied in turn to the seed, the stream, the example and the counter.
@@ -14,7 +14,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Stream(enum.IntEnum):
-    """What a draw is for. Draws of two streams are independent; the numbers are part of every run's data and never change."""
+    """What a draw is for; draws of two streams are independent. The numbers are part of every run and never change."""
 
     ORDER = 0
     DENOISER = 1
@@ -22,7 +22,6 @@ class Stream(enum.IntEnum):
     WRAP = 3
     ROLL = 4
     SEGMENTS = 5
-    ROWS = 6
 
 
 def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -54,7 +53,7 @@ def bits(seed: int, stream: int, examples: ArrayLike, counters: ArrayLike = 0) -
 
 def uniform(seed: int, stream: int, examples: ArrayLike, counters: ArrayLike = 0) -> NDArray[np.float64]:
     """A float64 in [0, 1) with 53 random bits for each (example, counter)."""
-    return (bits(seed, stream, examples, counters) >> np.uint64(11)) * 2.0**-53
+    return (bits(seed, stream, examples, counters) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def below(limits: ArrayLike, seed: int, stream: int, examples: ArrayLike, counters: ArrayLike = 0) -> NDArray[np.int64]:
