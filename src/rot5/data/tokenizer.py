@@ -141,7 +141,7 @@ def fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
     """sha256 over all that decides which ids a text becomes; the same before saving and after loading."""
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
     content = {
-        "vocabulary": list(_model(tokenizer)["vocab"].items()),
+        "vocabulary": sorted((index, piece) for piece, index in backend["model"]["vocab"].items()),
         "merges": backend["model"]["merges"],
         "added": sorted((token["id"], token["content"]) for token in backend["added_tokens"]),
         "normalizer": backend["normalizer"],
