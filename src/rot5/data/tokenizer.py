@@ -241,7 +241,6 @@ def _assemble(vocabulary: dict[str, int], merges: list[tuple[str, str]], num_sen
         eos_token=END,
         pad_token=PAD,
         extra_special_tokens=extras,
-        model_input_names=["input_ids", "attention_mask"],
         clean_up_tokenization_spaces=False,
     )
 

@@ -102,6 +102,12 @@ def test_shards_and_batches_do_not_matter(tmp_path, tokenizer, ids, monkeypatch,
     corpus.verify()
 
 
+def test_a_shard_may_be_filled_to_the_last_token(tmp_path, tokenizer, ids):
+    exactly = len(ids[0]) + len(ids[1])
+    prepare(DOCUMENTS[:3], tokenizer, tmp_path / "c", source="s", max_shard_tokens=exactly)
+    assert [len(np.load(tmp_path / "c" / f"tokens-0000{n}.npy")) for n in (0, 1)] == [exactly, len(ids[2])]
+
+
 def test_shard_files_are_what_the_contract_says(tmp_path, tokenizer, ids):
     prepare(DOCUMENTS, tokenizer, tmp_path / "c", source="s")
     tokens = np.load(tmp_path / "c" / "tokens-00000.npy")
