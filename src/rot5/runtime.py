@@ -1,6 +1,7 @@
 """The machine a run meets: device, precision, seeds, and what to write down about it."""
 
 import contextlib
+import ctypes
 import platform
 import resource
 import shutil
@@ -13,6 +14,9 @@ from rot5 import __version__
 from rot5.errors import UserError, nearest
 
 PRECISIONS = {"bf16": torch.bfloat16, "float32": torch.float32}
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+"""Options of glibc's mallopt (malloc.h)."""
 
 
 def device() -> torch.device:
@@ -33,6 +37,18 @@ def autocast(on: torch.device, precision: str) -> contextlib.AbstractContextMana
 def seed_everything(seed: int) -> None:
     """Fix the random numbers of initialisation and dropout. The data never draws from them."""
     torch.manual_seed(seed)
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed blocks for the next step instead of giving them back to the system and faulting them in again.
+
+    A training step on a CPU allocates the same large tensors every time; this saves a tenth to a fifth of it. Nothing happens on
+    other C libraries.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 2**28)):
+            library.mallopt(option, value)
 
 
 def has_compiler() -> bool:

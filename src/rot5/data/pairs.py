@@ -58,8 +58,10 @@ class Pairs:
         mode: Literal["R", "S", "X"] | None,
         seed: int,
         shuffle: bool = True,
+        limit: int | None = None,
     ) -> None:
         self.corpus = corpus
+        self.limit = limit
         self.specials = specials
         self.mode = mode
         self.seed = seed
@@ -67,12 +69,15 @@ class Pairs:
         self._head = np.array([] if mode is None else [specials.modes[mode]], np.int64)
 
     def __len__(self) -> int:
-        """Pairs in one pass."""
-        return len(self.corpus.inputs.lengths)
+        """Pairs in one pass: all, or the first `limit`."""
+        size = len(self.corpus.inputs.lengths)
+        return size if self.limit is None else min(self.limit, size)
 
     def longest(self) -> tuple[int, int]:
         """The longest input and the longest target as packed, mode token and EOS included."""
-        inputs, targets = (int(np.max(side.lengths, initial=0)) for side in (self.corpus.inputs, self.corpus.targets))
+        inputs, targets = (
+            int(np.max(side.lengths[: len(self)], initial=0)) for side in (self.corpus.inputs, self.corpus.targets)
+        )
         return inputs + self._head.size + 1, targets + 1
 
     def problems(self, encoder_length: int, decoder_length: int) -> list[str]:

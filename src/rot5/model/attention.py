@@ -11,9 +11,12 @@ from torch.nn import functional as F
 from transformers.cache_utils import EncoderDecoderCache
 
 from rot5.model.configuration_rot5 import Rot5Config
+from rot5.model.documents import Documents, attend_in_documents
 from rot5.model.positions import rotate
 
 RotationTable = tuple[torch.Tensor, torch.Tensor]
+Sight = torch.Tensor | Documents | None
+"""What queries may see: an additive mask [B, 1, T, S], documents to attend inside of, or everything (up to causality)."""
 
 
 class Attended(NamedTuple):
@@ -46,17 +49,19 @@ def attend(
     q_BHTd: torch.Tensor,
     k_BKSd: torch.Tensor,
     v_BKSd: torch.Tensor,
-    mask_B1TS: torch.Tensor | None,
+    sight: Sight,
     causal: bool,
     dropout: float,
 ) -> torch.Tensor:
-    """Scaled dot-product attention [B, H, T, d]; `causal` counts only when there is no mask."""
+    """Scaled dot-product attention [B, H, T, d]; `causal` counts only where everything else may be seen."""
+    if isinstance(sight, Documents):
+        return attend_in_documents(q_BHTd, k_BKSd, v_BKSd, sight, dropout)
     groups = q_BHTd.shape[1] // k_BKSd.shape[1]
     if groups > 1:
         k_BKSd = k_BKSd.repeat_interleave(groups, dim=1)
         v_BKSd = v_BKSd.repeat_interleave(groups, dim=1)
     return F.scaled_dot_product_attention(
-        q_BHTd, k_BKSd, v_BKSd, attn_mask=mask_B1TS, dropout_p=dropout, is_causal=causal and mask_B1TS is None
+        q_BHTd, k_BKSd, v_BKSd, attn_mask=sight, dropout_p=dropout, is_causal=causal and sight is None
     )
 
 
@@ -112,7 +117,7 @@ class Attention(nn.Module):
         self,
         x_BTD: torch.Tensor,
         memory_BSD: torch.Tensor | None,
-        mask_B1TS: torch.Tensor | None,
+        sight: Sight,
         query_table: RotationTable | None,
         key_table: RotationTable | None,
         causal: bool = False,
@@ -138,7 +143,8 @@ class Attention(nn.Module):
 
         dropout = self.dropout_rate if self.training else 0.0
         if output_attentions:
-            mixed_BHTd, weights_BHTS = attend_eagerly(q_BHTd, k_BKSd, v_BKSd, mask_B1TS, causal, dropout)
+            assert not isinstance(sight, Documents), "attention weights need a mask"
+            mixed_BHTd, weights_BHTS = attend_eagerly(q_BHTd, k_BKSd, v_BKSd, sight, causal, dropout)
         else:
-            mixed_BHTd, weights_BHTS = attend(q_BHTd, k_BKSd, v_BKSd, mask_B1TS, causal, dropout), None
+            mixed_BHTd, weights_BHTS = attend(q_BHTd, k_BKSd, v_BKSd, sight, causal, dropout), None
         return Attended(self.o_proj(mixed_BHTd.transpose(1, 2).flatten(2)), weights_BHTS)

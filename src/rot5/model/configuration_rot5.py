@@ -4,6 +4,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 CROSS_POSITION_ENCODINGS = ("none", "aligned")
+ATTENTION_BACKENDS = ("auto", "sdpa", "per_document")
 ACTIVATIONS = ("relu", "gelu", "silu")
 
 
@@ -14,7 +15,8 @@ class Rot5Config(PreTrainedConfig):
     Fields that T5 has mean what they mean there. `num_decoder_layers` and `num_key_value_heads` default to `num_layers`
     and `num_heads`. `feed_forward_proj` is an activation (relu, gelu, silu), or `gated-` before one.
     `rope_parameters` are named as in transformers. `cross_position_encoding` says what cross-attention knows of
-    positions: `none`, or `aligned` (queries turn with decoder positions, keys with encoder positions).
+    positions: `none`, or `aligned` (queries turn with decoder positions, keys with encoder positions). `attention_backend` says how packed rows are attended: under a mask
+    (`sdpa`), document by document (`per_document`), or whichever is faster on the device (`auto`).
 
     Raises ValueError for shapes that cannot be built.
     """
@@ -39,6 +41,7 @@ class Rot5Config(PreTrainedConfig):
     num_key_value_heads: int | None = None
     feed_forward_proj: str = "gelu"
     cross_position_encoding: str = "aligned"
+    attention_backend: str = "auto"
     rope_parameters: dict | None = None
     dropout_rate: float | int = 0.0
     layer_norm_epsilon: float = 1e-6
@@ -82,8 +85,9 @@ class Rot5Config(PreTrainedConfig):
                 f"feed_forward_proj {self.feed_forward_proj!r} is not one of {', '.join(ACTIVATIONS)}, "
                 "with or without 'gated-' before it"
             )
-        if self.cross_position_encoding not in CROSS_POSITION_ENCODINGS:
-            raise ValueError(
-                f"cross_position_encoding {self.cross_position_encoding!r} is not one of "
-                f"{', '.join(CROSS_POSITION_ENCODINGS)}"
-            )
+        for name, known in (
+            ("cross_position_encoding", CROSS_POSITION_ENCODINGS),
+            ("attention_backend", ATTENTION_BACKENDS),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} {getattr(self, name)!r} is not one of {', '.join(known)}")

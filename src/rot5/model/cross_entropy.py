@@ -6,7 +6,7 @@ Shape suffixes: N targets, D d_model, V vocabulary.
 import torch
 from torch.nn import functional as F
 
-CHUNK = 1024
+CHUNK = 512
 """Targets whose logits exist at a time."""
 
 IGNORED = -100
@@ -30,7 +30,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             losses_C1 = log_sum_C1 - logits_CV.gather(1, index_C1)
             total = total + (losses_C1[:, 0] * valid_C).sum()
             if weight_gradient_VD is not None:
-                gradient_CV = (logits_CV - log_sum_C1).exp_()
+                gradient_CV = logits_CV.sub_(log_sum_C1).exp_()
                 gradient_CV = gradient_CV.scatter_add_(
                     1, index_C1, gradient_CV.new_full((1, 1), -1.0).expand_as(index_C1)
                 )

@@ -14,9 +14,10 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
-from rot5.model.attention import Attention, RotationTable, segment_mask
+from rot5.model.attention import Attention, RotationTable, Sight, segment_mask
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.cross_entropy import IGNORED, linear_cross_entropy_sum
+from rot5.model.documents import group_documents
 from rot5.model.feed_forward import FeedForward
 from rot5.model.positions import rotation_table
 
@@ -53,17 +54,30 @@ def layout(
     return Layout(segments_BT, positions_BT)
 
 
-def mask_between(
-    queries: Layout, keys: Layout, causal: bool, embeds_BTD: torch.Tensor, num_keys: int
-) -> torch.Tensor | None:
-    """The additive mask of one attention, or None where `causal` alone says everything."""
+def sight_between(
+    queries: Layout, keys: Layout, causal: bool, embeds_BTD: torch.Tensor, num_keys: int, per_document: bool
+) -> Sight:
+    """What one attention may see, in the form its backend wants; None where `causal` alone says everything."""
     B, T = embeds_BTD.shape[:2]
     if queries.segments_BT is None and keys.segments_BT is None:
         return None
-    ones = embeds_BTD.new_ones((B, num_keys), dtype=torch.long)
+    ones = torch.ones((B, num_keys), dtype=torch.long, device=embeds_BTD.device)
     key_segments = ones if keys.segments_BT is None else keys.segments_BT
     query_segments = ones[:, :1].expand(B, T) if queries.segments_BT is None else queries.segments_BT[:, -T:]
-    return segment_mask(query_segments, key_segments, causal, embeds_BTD.dtype)
+    make = group_documents if per_document else segment_mask
+    return make(query_segments, key_segments, causal, embeds_BTD.dtype)
+
+
+def attends_per_document(config: Rot5Config, x_BTD: torch.Tensor, packed: bool, output_attentions: bool) -> bool:
+    """Whether packed rows are taken apart: as set, or (auto) on a CPU, where masked attention is slow.
+
+    Compiled code keeps the mask, whose shape does not change from batch to batch.
+    """
+    if not packed or output_attentions or config.attention_backend == "sdpa":
+        return False
+    return config.attention_backend == "per_document" or (
+        x_BTD.device.type == "cpu" and not torch.compiler.is_compiling()
+    )
 
 
 class EncoderLayer(GradientCheckpointingLayer):
@@ -77,9 +91,9 @@ class EncoderLayer(GradientCheckpointingLayer):
         self.mlp = FeedForward(config)
         self.dropout = nn.Dropout(config.dropout_rate)
 
-    def forward(self, x_BTD: torch.Tensor, mask: torch.Tensor | None, table: RotationTable, output_attentions: bool):
+    def forward(self, x_BTD: torch.Tensor, sight: Sight, table: RotationTable, output_attentions: bool):
         attended, weights = self.self_attn(
-            self.self_attn_norm(x_BTD), None, mask, table, table, output_attentions=output_attentions
+            self.self_attn_norm(x_BTD), None, sight, table, table, output_attentions=output_attentions
         )
         x_BTD = x_BTD + self.dropout(attended)
         return x_BTD + self.dropout(self.mlp(self.mlp_norm(x_BTD))), weights
@@ -102,8 +116,8 @@ class DecoderLayer(GradientCheckpointingLayer):
         self,
         x_BTD: torch.Tensor,
         memory_BSD: torch.Tensor,
-        self_mask: torch.Tensor | None,
-        cross_mask: torch.Tensor | None,
+        self_sight: Sight,
+        cross_sight: Sight,
         table: RotationTable,
         cross_tables: tuple[RotationTable | None, RotationTable | None],
         cache: EncoderDecoderCache | None,
@@ -111,11 +125,11 @@ class DecoderLayer(GradientCheckpointingLayer):
         output_attentions: bool,
     ):
         attended, self_weights = self.self_attn(
-            self.self_attn_norm(x_BTD), None, self_mask, table, table, causal, cache, output_attentions
+            self.self_attn_norm(x_BTD), None, self_sight, table, table, causal, cache, output_attentions
         )
         x_BTD = x_BTD + self.dropout(attended)
         attended, cross_weights = self.cross_attn(
-            self.cross_attn_norm(x_BTD), memory_BSD, cross_mask, *cross_tables, False, cache, output_attentions
+            self.cross_attn_norm(x_BTD), memory_BSD, cross_sight, *cross_tables, False, cache, output_attentions
         )
         x_BTD = x_BTD + self.dropout(attended)
         return x_BTD + self.dropout(self.mlp(self.mlp_norm(x_BTD))), self_weights, cross_weights
@@ -180,13 +194,14 @@ class Encoder(Rot5PreTrainedModel):
         """`last_hidden_state` [B, S, D] behind the final norm; attentions [B, H, S, S] per layer on request."""
         x_BTD = embed(self, input_ids, inputs_embeds)
         own = layout(x_BTD, attention_mask, encoder_segment_ids, encoder_positions)
-        mask = mask_between(own, own, False, x_BTD, x_BTD.shape[1])
+        apart = attends_per_document(self.config, x_BTD, encoder_segment_ids is not None, bool(output_attentions))
+        sight = sight_between(own, own, False, x_BTD, x_BTD.shape[1], apart)
         table = rotation_table(own.positions_BT, self.config.d_kv, self.config.rope_parameters)
         x_BTD = self.dropout(x_BTD)
         states, attentions = [], []
         for layer in self.layers:
             states.append(x_BTD)
-            x_BTD, weights = layer(x_BTD, mask, table, bool(output_attentions))
+            x_BTD, weights = layer(x_BTD, sight, table, bool(output_attentions))
             attentions.append(weights)
         x_BTD = self.dropout(self.norm(x_BTD))
         return BaseModelOutput(
@@ -233,8 +248,10 @@ class Decoder(Rot5PreTrainedModel):
         x_BTD = embed(self, input_ids, inputs_embeds)
         past = 0 if cache is None else cache.get_seq_length()
         own = layout(x_BTD, attention_mask, segments_BT, positions_BT, past)
-        self_mask = mask_between(own, own, True, x_BTD, past + x_BTD.shape[1])
-        cross_mask = mask_between(own, memory, False, x_BTD, memory_BSD.shape[1])
+        packed = segments_BT is not None and memory.segments_BT is not None and cache is None
+        apart = attends_per_document(self.config, x_BTD, packed, output_attentions)
+        self_sight = sight_between(own, own, True, x_BTD, past + x_BTD.shape[1], apart)
+        cross_sight = sight_between(own, memory, False, x_BTD, memory_BSD.shape[1], apart)
         table = rotation_table(own.positions_BT, self.config.d_kv, self.config.rope_parameters)
         cross_tables = (None, None)
         if self.config.cross_position_encoding == "aligned":
@@ -244,7 +261,7 @@ class Decoder(Rot5PreTrainedModel):
         for layer in self.layers:
             states.append(x_BTD)
             x_BTD, weights, cross_weights = layer(
-                x_BTD, memory_BSD, self_mask, cross_mask, table, cross_tables, cache,
+                x_BTD, memory_BSD, self_sight, cross_sight, table, cross_tables, cache,
                 x_BTD.shape[1] > 1, output_attentions,
             )  # fmt: skip
             attentions.append(weights)

@@ -51,7 +51,7 @@ def save_checkpoint(
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="torch.distributed is disabled")
             dcp.save(_tensors(model, optimizer)[0], storage_writer=HuggingFaceStorageWriter(path=str(partial)))
-        write_json(partial / "state.json", {"step": step, **state})
+        write_json(partial / "state.json", state)
         files = sorted(path for path in partial.iterdir())
         manifest = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in files}
         write_json(partial / "manifest.json", manifest)

@@ -29,7 +29,7 @@ class TrainState:
     step: int = 0
     """Updates made."""
     rows: int = 0
-    """Packed rows consumed: the whole state of the data."""
+    """Packed rows consumed: all that the order of the data depends on."""
     story_tokens: int = 0
     """Raw corpus tokens seen."""
     seconds: float = 0.0
@@ -94,7 +94,9 @@ class Trainer:
         saved = checkpoints(self.run.checkpoints)
         if not saved:
             return None
-        self.state = TrainState(**load_checkpoint(saved[-1], self.model, self.optimizer))
+        state = load_checkpoint(saved[-1], self.model, self.optimizer)
+        self.rows.resume(state["data"])
+        self.state = TrainState(**state["loop"])
         return saved[-1]
 
     def train(self) -> None:
@@ -103,10 +105,9 @@ class Trainer:
         log = MetricsLog(self.run.metrics_file, self.state.step)
         try:
             with Live(self.title, self.steps, self.state.step) as live:
-                remaining = self.steps - self.state.step
-                if remaining:
-                    for batch in prefetch(self.rows, self.state.rows, self.config.batch_rows, remaining):
-                        self._step(batch, log, live)
+                batch_rows = self.config.batch_rows
+                for batch in prefetch(self.rows, self.state.rows, batch_rows, stop=self.steps * batch_rows):
+                    self._step(batch, log, live)
         finally:
             log.close()
 
@@ -141,8 +142,9 @@ class Trainer:
         if last or (config.evaluate_every and state.step % config.evaluate_every == 0):
             self._evaluate(log, live)
         if last or state.step % config.checkpoint_every == 0:
+            saved = {"loop": asdict(state), "data": self.rows.state(state.rows)}
             save_checkpoint(
-                self.run.checkpoints, state.step, self.model, self.optimizer, asdict(state), config.keep_checkpoints
+                self.run.checkpoints, state.step, self.model, self.optimizer, saved, config.keep_checkpoints
             )
 
     def _log(self, log: MetricsLog, live: Live, lr: float, norm: float) -> None:

@@ -1,0 +1,241 @@
+"""Settings turned into objects: the tokenizer, the model, the rows and the trainer of a run."""
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from rot5 import runtime
+from rot5.config import FinetuneConfig, PretrainConfig
+from rot5.data import denoise, packing
+from rot5.data.batches import Examples, PackedRows
+from rot5.data.corpus import Corpus, PairCorpus
+from rot5.data.denoise import Denoised
+from rot5.data.order import Order
+from rot5.data.packing import PackConfig
+from rot5.data.pairs import Pairs
+from rot5.data.tokenizer import SpecialIds, byte_lengths, padded_vocab_size, special_ids
+from rot5.errors import UserError
+from rot5.evaluate.likelihood import Likelihood, as_metrics, measure
+from rot5.load import load
+from rot5.model.configuration_rot5 import Rot5Config
+from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
+from rot5.model.settings import ModelConfig, resolve
+from rot5.train import settings as train_settings
+from rot5.train.losses import language_model_loss
+from rot5.train.optimizers import build_optimizer
+from rot5.train.run_folder import RunFolder, begin_run
+from rot5.train.settings import TrainConfig
+from rot5.train.trainer import Trainer
+
+EVALUATION_SEED = 0
+"""Seed of the masks of every evaluation, whatever the run's seed: runs are compared on the same targets."""
+
+EVALUATION_ROWS = 16
+"""Packed rows scored together."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that is ready to train."""
+
+    run: RunFolder
+    trainer: Trainer
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    validation: Callable[[int | None], PackedRows]
+    """Rows of the first so many validation documents or pairs; of all of them for None."""
+
+    def likelihood(self, limit: int | None = None) -> Likelihood:
+        """Scores of the validation set."""
+        return score(self.model, self.validation(limit), self.tokenizer, self.trainer.config.precision)
+
+
+def score(
+    model: PreTrainedModel, rows: PackedRows, tokenizer: PreTrainedTokenizerFast, precision: str
+) -> Likelihood:
+    """Likelihood of fixed rows under a model."""
+    spelled = np.zeros(model.config.vocab_size, dtype=np.int64)
+    lengths = byte_lengths(tokenizer)
+    spelled[: len(lengths)] = lengths
+    return measure(model, rows, spelled, precision, EVALUATION_ROWS)
+
+
+def new_model(config: ModelConfig, tokenizer: PreTrainedTokenizerFast, seed: int) -> Rot5ForConditionalGeneration:
+    """A freshly initialised model for a tokenizer. Raises UserError for an impossible shape."""
+    specials = special_ids(tokenizer)
+    try:
+        shape = Rot5Config(
+            vocab_size=padded_vocab_size(specials.vocab_size),
+            pad_token_id=specials.pad,
+            eos_token_id=specials.eos,
+            decoder_start_token_id=specials.decoder_start,
+            **resolve(config),
+        )
+    except (ValueError, TypeError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"model: {' '.join(str(error.__cause__ or error).split())}") from error
+    runtime.seed_everything(seed)
+    model = Rot5ForConditionalGeneration(shape)
+    model.generation_config = GenerationConfig(
+        pad_token_id=specials.pad, eos_token_id=specials.eos, decoder_start_token_id=specials.decoder_start
+    )
+    return model.to(runtime.device())
+
+
+def denoising_rows(
+    corpus: Corpus,
+    specials: SpecialIds,
+    objective: denoise.DenoiseConfig,
+    pack: PackConfig,
+    seed: int,
+    *,
+    shuffle: bool,
+    limit: int | None = None,
+) -> PackedRows:
+    """Packed denoising rows of a corpus; `limit` counts examples."""
+    longest = denoise.longest_piece(objective, pack.encoder_length, pack.decoder_length)
+    examples = Denoised(corpus, Order(corpus.lengths, longest, seed, shuffle), specials, objective, seed)
+    return PackedRows(examples, pack, specials, limit)
+
+
+def steps_of(config: TrainConfig, examples: Examples, pack: PackConfig, specials: SpecialIds) -> int:
+    """Updates of a run: as set, or as many as `epochs` passes take at the fill of the first window."""
+    if config.steps:
+        return config.steps
+    sample = min(len(examples), pack.window)
+    rows_per_example = PackedRows(examples, pack, specials, limit=sample).num_rows / sample
+    return max(1, math.ceil(config.epochs * len(examples) * rows_per_example / config.batch_rows))
+
+
+def _refuse(found: list[str]) -> None:
+    if found:
+        raise UserError("; ".join(found))
+
+
+def _resolved(config: PretrainConfig | FinetuneConfig, model: PreTrainedModel, steps: int, **derived) -> dict:
+    """Settings, the model's shape and the derived values, as they are written to the run folder."""
+    settings = asdict(config)
+    del settings["out"]
+    shape = {key: value for key, value in model.config.to_diff_dict().items() if key != "transformers_version"}
+    embedding = model.get_input_embeddings().weight.numel()
+    return settings | {
+        "derived": {
+            "steps": steps,
+            "parameters": model.num_parameters(),
+            "parameters_without_embedding": model.num_parameters() - embedding,
+            "shape": shape,
+            **derived,
+        }
+    }
+
+
+def pretraining(config: PretrainConfig, *, resume: bool, overwrite: bool) -> Job:
+    """A pretraining run, new or taken up. Raises UserError before anything is written if something cannot work."""
+    corpus, validation = Corpus.open(Path(config.corpus)), Corpus.open(Path(config.validation))
+    tokenizer = corpus.tokenizer()
+    validation.check_tokenizer(tokenizer)
+    specials = special_ids(tokenizer)
+    lengths = {"encoder_length": config.pack.encoder_length, "decoder_length": config.pack.decoder_length}
+    _refuse(
+        train_settings.problems(config.train)
+        + packing.problems(config.pack)
+        + denoise.problems(config.denoise, num_sentinels=specials.num_sentinels, **lengths)
+    )
+    model = new_model(config.model, tokenizer, config.seed)
+    rows = denoising_rows(corpus, specials, config.denoise, config.pack, config.seed, shuffle=True)
+    steps = steps_of(config.train, rows.examples, config.pack, specials)
+
+    def validation_rows(limit: int | None) -> PackedRows:
+        everything = denoising_rows(
+            validation, specials, config.denoise, config.pack, EVALUATION_SEED, shuffle=False
+        ).examples
+        size = len(everything) if limit is None else min(limit, len(everything))
+        return PackedRows(everything, config.pack, specials, size)
+
+    longest = denoise.longest_piece(config.denoise, **lengths)
+    resolved = _resolved(config, model, steps, longest_piece=longest, examples_per_epoch=len(rows.examples))
+    return _job("pretrain", config, resolved, tokenizer, model, rows, steps, validation_rows, resume, overwrite)
+
+
+def finetuning(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Job:
+    """A tuning run, new or taken up. Raises UserError before anything is written if something cannot work."""
+    pairs, validation = PairCorpus.open(Path(config.pairs)), PairCorpus.open(Path(config.validation))
+    tokenizer = pairs.inputs.tokenizer()
+    validation.inputs.check_tokenizer(tokenizer)
+    specials = special_ids(tokenizer)
+    if config.mode not in (*specials.modes, "none"):
+        raise UserError(f"mode {config.mode!r} is not one of {', '.join([*specials.modes, 'none'])}")
+    mode = None if config.mode == "none" else config.mode
+    examples = Pairs(pairs, specials, mode, config.seed, limit=config.limit or None)
+    scored = Pairs(validation, specials, mode, EVALUATION_SEED, shuffle=False)
+    lengths = (config.pack.encoder_length, config.pack.decoder_length)
+    _refuse(
+        train_settings.problems(config.train)
+        + packing.problems(config.pack)
+        + [f"pairs: {problem}" for problem in examples.problems(*lengths)]
+        + [f"validation pairs: {problem}" for problem in scored.problems(*lengths)]
+    )
+    if config.init:
+        loaded = load(config.init)
+        pairs.inputs.check_tokenizer(loaded.tokenizer)
+        model = loaded.model
+        runtime.seed_everything(config.seed)
+    else:
+        model = new_model(config.model, tokenizer, config.seed)
+    if mode is not None:
+        model.config.task_specific_params = {"summarization": {"prefix": f"[{mode}]"}}
+    rows = PackedRows(examples, config.pack, specials)
+    steps = steps_of(config.train, examples, config.pack, specials)
+    resolved = _resolved(config, model, steps, examples_per_epoch=len(examples))
+
+    def validation_rows(limit: int | None) -> PackedRows:
+        return PackedRows(scored, config.pack, specials, len(scored) if limit is None else min(limit, len(scored)))
+
+    return _job("finetune", config, resolved, tokenizer, model, rows, steps, validation_rows, resume, overwrite)
+
+
+def _job(
+    title: str,
+    config: PretrainConfig | FinetuneConfig,
+    resolved: dict,
+    tokenizer: PreTrainedTokenizerFast,
+    model: PreTrainedModel,
+    rows: PackedRows,
+    steps: int,
+    validation_rows: Callable[[int | None], PackedRows],
+    resume: bool,
+    overwrite: bool,
+) -> Job:
+    runtime.keep_freed_memory()
+    environment = runtime.environment() | {"command": ["rot5", *sys.argv[1:]]}
+    run = begin_run(Path(config.out), resolved, environment, resume=resume, overwrite=overwrite)
+    tokenizer.save_pretrained(run.path / "tokenizer")
+    sample = validation_rows(config.train.evaluation_examples)
+
+    def evaluate() -> dict[str, float]:
+        return as_metrics(score(model, sample, tokenizer, config.train.precision), rows.examples.kind_names)
+
+    trainer = Trainer(
+        title=title,
+        model=model,
+        optimizer=build_optimizer(model, config.train.optimizer),
+        loss=language_model_loss(model, model.device, config.train.precision),
+        rows=rows,
+        steps=steps,
+        config=config.train,
+        run=run,
+        evaluate=evaluate,
+    )
+    return Job(run, trainer, model, tokenizer, validation_rows)
+
+
+def export(job: Job) -> None:
+    """Write the model and its tokenizer as a folder that transformers loads."""
+    job.model.save_pretrained(job.run.export)
+    job.tokenizer.save_pretrained(job.run.export)

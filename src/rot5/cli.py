@@ -1,0 +1,88 @@
+"""The command line: a table of verbs, each imported only when it is called."""
+
+import importlib
+import sys
+from typing import NamedTuple
+
+from rot5 import __version__
+from rot5.errors import UserError, nearest
+
+
+class Verb(NamedTuple):
+    """A verb's settings class in `rot5.config`, its module, and the setting that a bare first argument gives."""
+
+    settings: str
+    module: str
+    bare: str | None
+    summary: str
+
+
+VERBS = {
+    "demo": Verb("DemoConfig", "rot5.demo", None, "everything in one go, with a report at the end"),
+    "prepare": Verb("PrepareConfig", "rot5.verbs.prepare", "source.name", "text or pairs into a corpus"),
+    "pretrain": Verb("PretrainConfig", "rot5.verbs.pretrain", None, "a model from scratch on denoising"),
+    "finetune": Verb("FinetuneConfig", "rot5.verbs.finetune", None, "a model tuned on (text, summary) pairs"),
+    "evaluate": Verb("EvaluateConfig", "rot5.verbs.evaluate", "model", "likelihood and summaries of a model"),
+    "summarize": Verb("SummarizeConfig", "rot5.verbs.summarize", "input", "a summary of your own text"),
+    "report": Verb("ReportConfig", "rot5.verbs.report", "folder", "one HTML page about a run or a folder of runs"),
+    "bench": Verb("BenchConfig", "rot5.bench.run", "what", "speed and memory, measured here"),
+}
+"""Handlers are `run(settings)`; those of a run folder are `run(settings, resume=…, overwrite=…)`."""
+
+CONTINUABLE = ("pretrain", "finetune")
+
+
+def usage() -> str:
+    """What `rot5 --help` prints."""
+    width = max(map(len, VERBS))
+    lines = [f"  {name:<{width}}  {verb.summary}" for name, verb in VERBS.items()]
+    return "\n".join(
+        [
+            f"rot5 {__version__}: small encoder-decoder language models, from text to a tuned summarizer",
+            "",
+            "usage: rot5 VERB [--config RECIPE.yaml] [--setting value ...]",
+            "",
+            *lines,
+            "",
+            "`rot5 VERB --help` lists a verb's settings. Run verbs take --resume and --overwrite.",
+        ]
+    )
+
+
+def run(argv: list[str]) -> None:
+    """Run one verb. Raises UserError for what the user can mend."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return
+    if argv[0] == "--version":
+        print(__version__)
+        return
+    name, rest = argv[0], argv[1:]
+    if name not in VERBS:
+        raise UserError(f"unknown verb {name!r}: {nearest(name, VERBS)}")
+    verb = VERBS[name]
+    if verb.bare and rest and (rest[0] == "-" or not rest[0].startswith("-")):
+        rest = [f"--{verb.bare}={rest[0]}", *rest[1:]]
+    switches = {}
+    if name in CONTINUABLE and not {"-h", "--help"} & set(rest):
+        switches = {key: f"--{key}" in rest for key in ("resume", "overwrite")}
+        rest = [argument for argument in rest if argument not in ("--resume", "--overwrite")]
+    config = importlib.import_module("rot5.config")
+    settings = config.read(getattr(config, verb.settings), name, rest)
+    importlib.import_module(verb.module).run(settings, **switches)
+
+
+def main() -> None:
+    """Entry point: exit code 0, or 2 and one line on standard error for a user's mistake."""
+    try:
+        run(sys.argv[1:])
+    except UserError as error:
+        print(f"rot5: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("rot5: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

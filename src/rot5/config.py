@@ -1,0 +1,232 @@
+"""What a user may set: the rooms' settings composed into one object per verb, read from YAML and flags, and checked."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+
+from rot5.data.denoise import DenoiseConfig
+from rot5.data.packing import PackConfig
+from rot5.data.sources import SourceConfig
+from rot5.errors import UserError, nearest
+from rot5.model.settings import ModelConfig
+from rot5.train.settings import TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig:
+    """Text into a corpus: token shards, offsets and a manifest."""
+
+    source: SourceConfig
+    """Where the text comes from."""
+    out: str
+    """Folder to write; replaced if it is a corpus already and `overwrite` is set."""
+    pairs: bool = False
+    """Prepare (text, summary) pairs for tuning instead of text for pretraining."""
+    tokenizer: str = "mistral"
+    """`mistral`, or a folder (a prepared corpus counts) whose tokenizer is taken over."""
+    prune: bool = False
+    """Keep only the pieces that this text uses: for small models, whose embedding would be most of them."""
+    num_sentinels: int = 500
+    """Sentinels [MASK-0], [MASK-1], … of a tokenizer made here."""
+    overwrite: bool = False
+    """Replace a corpus that is already there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """A model from scratch on denoising."""
+
+    corpus: str
+    """Folder of the prepared training corpus."""
+    validation: str
+    """Folder of the prepared validation corpus."""
+    out: str
+    """Run folder to write."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model's shape."""
+    denoise: DenoiseConfig = field(default_factory=DenoiseConfig)
+    """The objective."""
+    pack: PackConfig = field(default_factory=PackConfig)
+    """The rows."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """The training loop."""
+    seed: int = 0
+    """Of initialisation, data order, denoising and dropout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig:
+    """A pretrained (or new) model tuned on pairs."""
+
+    pairs: str
+    """Folder of the prepared training pairs."""
+    validation: str
+    """Folder of the prepared validation pairs."""
+    out: str
+    """Run folder to write."""
+    init: str = ""
+    """Run or model folder to start from; empty for a new model of the shape below."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The shape of a new model; ignored with `init`."""
+    mode: str = "S"
+    """Mode token before each input: R, S, X, or none."""
+    limit: int = 0
+    """Tune on the first so many pairs alone; 0 for all."""
+    pack: PackConfig = field(default_factory=PackConfig)
+    """The rows."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """The training loop."""
+    summaries: int = 300
+    """Validation summaries written and scored at the end."""
+    max_new_tokens: int = 96
+    """Longest summary, in tokens."""
+    seed: int = 0
+    """Of initialisation, data order and dropout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Scores of a model on prepared text or pairs, into `eval.json` of its run folder."""
+
+    model: str
+    """Run folder, model folder or hub name."""
+    data: str = ""
+    """Folder of a prepared corpus (likelihood per denoiser) or of pairs (likelihood, summaries); default: the run's own."""
+    summaries: int = 300
+    """Summaries written and scored, of pairs."""
+    max_new_tokens: int = 96
+    """Longest summary, in tokens."""
+    num_beams: int = 1
+    """1 is greedy decoding."""
+    out: str = ""
+    """Folder for eval.json and samples.jsonl; default: the run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummarizeConfig:
+    """A summary of a user's own text."""
+
+    input: str
+    """A text file, or - for standard input; texts are split at <|endoftext|>."""
+    model: str
+    """Run folder, model folder or hub name."""
+    max_new_tokens: int = 96
+    """Longest summary, in tokens."""
+    num_beams: int = 1
+    """1 is greedy decoding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """One self-contained HTML page about a run, or a folder of runs."""
+
+    folder: str
+    """Run folder, or a folder of run folders."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig:
+    """Everything in one go: a corpus, a pretrained model, a tuned one, its scores and a report."""
+
+    size: str = "full"
+    """full (about ten minutes on two cores) or smoke (a minute, learns nothing)."""
+    out: str = "runs/demo"
+    """Folder to write."""
+    overwrite: bool = False
+    """Replace a demo that is already there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchConfig:
+    """Speed and memory, measured here."""
+
+    what: str = "train"
+    """train: story tokens per second of packed training."""
+    preset: str = "mini"
+    """Shape of the model."""
+    corpus: str = ""
+    """Prepared corpus whose text is trained on; default: StoryWorld with the full vocabulary."""
+    rounds: int = 5
+    """Timed steps of each variant; the median counts."""
+    batch_rows: int = 8
+    """Packed rows per step."""
+    pack: PackConfig = field(default_factory=PackConfig)
+    """The rows."""
+    out: str = ""
+    """JSON file to write the figures to."""
+
+
+T = TypeVar("T")
+
+
+def keys(config_class: type, prefix: str = "") -> Iterator[str]:
+    """Every dotted key that a settings class knows."""
+    hints = get_type_hints(config_class)
+    for entry in fields(config_class):
+        yield prefix + entry.name
+        if is_dataclass(hints[entry.name]):
+            yield from keys(hints[entry.name], f"{prefix}{entry.name}.")
+
+
+def _yaml_keys(value: Any, known: set[str], prefix: str = "") -> Iterator[str]:
+    for key, inner in value.items():
+        dotted = f"{prefix}{key}"
+        yield dotted
+        if isinstance(inner, dict) and dotted in known:
+            yield from _yaml_keys(inner, known, f"{dotted}.")
+
+
+def _given_keys(argv: Sequence[str], known: set[str]) -> Iterator[str]:
+    """Dotted keys that flags and recipe files set."""
+    for position, argument in enumerate(argv):
+        if not argument.startswith("--"):
+            continue
+        name, _, value = argument[2:].partition("=")
+        if name != "config":
+            yield name
+            continue
+        path = Path(value or (argv[position + 1] if position + 1 < len(argv) else ""))
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot read the recipe {path}: {error}") from error
+        except yaml.YAMLError as error:
+            raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(content, dict):
+            raise UserError(f"{path} must hold settings as `key: value`")
+        yield from _yaml_keys(content, known)
+
+
+def parser(config_class: type, verb: str) -> ArgumentParser:
+    """A parser of flags and recipe files (`--config`) for one verb's settings."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    built = ArgumentParser(prog=f"rot5 {verb}", exit_on_error=False, description=config_class.__doc__)
+    built.add_argument("--config", action="config", help="A recipe: a YAML file of the settings below.")
+    built.add_class_arguments(config_class)
+    return built
+
+
+def read(config_class: type[T], verb: str, argv: Sequence[str]) -> T:
+    """Settings of a verb: defaults, then recipe, then flags. Raises UserError that names every unknown key."""
+    known = set(keys(config_class))
+    unknown = [key for key in _given_keys(argv, known) if key not in known | {"help", "print_config"}]
+    if unknown:
+        raise UserError("; ".join(f"unknown setting {key!r}: {nearest(key, known)}" for key in unknown))
+    reader = parser(config_class, verb)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values = reader.instantiate(reader.parse_args(list(argv)))
+    except ArgumentError as error:
+        raise UserError(f"rot5 {verb}: {' '.join(str(error).split())}") from error
+    return config_class(**{entry.name: values[entry.name] for entry in fields(config_class)})  # type: ignore[arg-type]
+
+
+def required(config_class: type) -> list[str]:
+    """Keys without a default."""
+    return [e.name for e in fields(config_class) if e.default is MISSING and e.default_factory is MISSING]

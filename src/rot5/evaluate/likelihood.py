@@ -1,0 +1,94 @@
+"""Likelihood of fixed targets, per document and per denoiser, in nats and in bits per byte of the text they spell."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from rot5.data.batches import Batch, PackedRows
+from rot5.evaluate.intervals import ratio_interval
+from rot5.model.cross_entropy import token_cross_entropy
+from rot5.runtime import autocast
+
+
+class Likelihood(NamedTuple):
+    """One entry per example: its kind, nats, targets, and UTF-8 bytes of text that its targets spell."""
+
+    kinds: np.ndarray
+    nats: np.ndarray
+    targets: np.ndarray
+    bytes: np.ndarray
+
+
+def measure(
+    model: PreTrainedModel, rows: PackedRows, byte_lengths: np.ndarray, precision: str, batch_rows: int
+) -> Likelihood:
+    """Score every example of a finite source once. The targets are a function of the data's seed alone."""
+    parts = [
+        _score(model, rows.rows(first, min(batch_rows, rows.num_rows - first)), byte_lengths, precision)
+        for first in range(0, rows.num_rows, batch_rows)
+    ]
+    return Likelihood(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _score(model: PreTrainedModel, batch: Batch, byte_lengths: np.ndarray, precision: str) -> Likelihood:
+    fields = {name: torch.from_numpy(array).to(model.device) for name, array in batch.fields.items()}
+    labels = fields.pop("labels")
+    with torch.inference_mode(), autocast(model.device, precision):
+        logits = model(**fields, use_cache=False).logits
+    nats = token_cross_entropy(logits, labels).double().cpu().numpy()
+    valid = batch.fields["labels"] != -100
+    rows, places = np.nonzero(valid)
+    segments = batch.fields["decoder_segment_ids"][rows, places] - 1
+    width = batch.segment_examples.shape[1]
+    slots = rows * width + segments
+    size = batch.segment_examples.size
+    used = batch.segment_examples.ravel() >= 0
+    return Likelihood(
+        batch.segment_kinds.ravel()[used],
+        np.bincount(slots, nats[valid], minlength=size)[used],
+        np.bincount(slots, minlength=size)[used],
+        np.bincount(slots, byte_lengths[batch.fields["labels"][valid]], minlength=size)[used],
+    )
+
+
+def _bits_per_byte(nats: np.ndarray, spelled: np.ndarray) -> float:
+    return float(nats.sum() / max(spelled.sum(), 1) / math.log(2))
+
+
+def as_metrics(scores: Likelihood, kind_names: tuple[str, ...]) -> dict[str, float]:
+    """Flat metrics for the training log: loss in nats per target and bits per byte, overall and per kind."""
+    found = {
+        "eval/loss": float(scores.nats.sum() / scores.targets.sum()),
+        "eval/bits_per_byte": _bits_per_byte(scores.nats, scores.bytes),
+    }
+    if len(kind_names) > 1:
+        for kind, name in enumerate(kind_names):
+            chosen = scores.kinds == kind
+            if chosen.any():
+                found[f"eval/{name}/loss"] = float(scores.nats[chosen].sum() / scores.targets[chosen].sum())
+                found[f"eval/{name}/bits_per_byte"] = _bits_per_byte(scores.nats[chosen], scores.bytes[chosen])
+    return found
+
+
+def as_table(scores: Likelihood, kind_names: tuple[str, ...]) -> dict[str, dict]:
+    """Per kind and overall, with 95 % bootstrap intervals over documents, for `eval.json`."""
+    groups = {"overall": np.ones(len(scores.kinds), dtype=bool)}
+    if len(kind_names) > 1:
+        groups |= {name: scores.kinds == kind for kind, name in enumerate(kind_names)}
+    table = {}
+    for name, chosen in groups.items():
+        if not chosen.any():
+            continue
+        nats, targets, spelled = scores.nats[chosen], scores.targets[chosen], scores.bytes[chosen]
+        table[name] = {
+            "loss": ratio_interval(nats, targets)._asdict(),
+            "bits_per_byte": ratio_interval(nats / math.log(2), spelled)._asdict(),
+            "examples": int(chosen.sum()),
+            "targets": int(targets.sum()),
+            "bytes": int(spelled.sum()),
+            "share_of_targets": float(targets.sum() / scores.targets.sum()),
+        }
+    return table

@@ -1,0 +1,155 @@
+"""Attention inside documents: packed rows are taken apart, documents of like length are attended together.
+
+On a CPU, attention over masked rows costs more than all matrix products of a small model; this does no work across documents.
+Shape suffixes: B rows, T or S positions of a row, C cells (all documents of all groups, padded in their group), N documents of a group,
+H heads, K key-value heads, G query heads per key-value head, d head width.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+GROUPS = 4
+"""Groups of like length: more of them waste less on padding and start more kernels."""
+
+LENGTH_MULTIPLE = 16
+"""Padded lengths are multiples of this, so that kernels meet few shapes."""
+
+
+class Regrouping(NamedTuple):
+    """How the positions of a stream (flat, B x T) become cells and back. Padding on either side maps to nothing."""
+
+    cell_position_C: torch.Tensor
+    """Flat position of each cell."""
+    position_cell: torch.Tensor
+    """Cell of each flat position."""
+    empty_cells: torch.Tensor
+    """Cells that hold no token."""
+    empty_positions: torch.Tensor
+    """Flat positions that hold no token."""
+
+
+class Group(NamedTuple):
+    """Documents attended together: how many, padded to which lengths, and what each query may see."""
+
+    documents: int
+    queries: int
+    keys: int
+    mask_N1QK: torch.Tensor
+
+
+class Documents(NamedTuple):
+    """What one attention of a packed batch needs to know; made once and used by every layer."""
+
+    queries: Regrouping
+    keys: Regrouping
+    groups: list[Group]
+
+
+class _Runs(NamedTuple):
+    starts: torch.Tensor
+    lengths: torch.Tensor
+
+
+def _runs(segments_BT: torch.Tensor) -> _Runs:
+    """Flat start and length of each document, in order. Segments are contiguous in their row; 0 is padding."""
+    B, T = segments_BT.shape
+    begins_BT = torch.ones_like(segments_BT, dtype=torch.bool)
+    begins_BT[:, 1:] = segments_BT[:, 1:] != segments_BT[:, :-1]
+    starts = begins_BT.flatten().nonzero()[:, 0]
+    ends = torch.cat((starts[1:], starts.new_tensor([B * T])))
+    real = segments_BT.flatten()[starts] != 0
+    return _Runs(starts[real], (ends - starts)[real])
+
+
+def _padded(lengths: torch.Tensor) -> int:
+    return -(-int(lengths.max()) // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
+
+
+def _regrouping(runs: _Runs, parts: list[torch.Tensor], segments_BT: torch.Tensor) -> Regrouping:
+    positions, real = [], []
+    for part in parts:
+        places = torch.arange(_padded(runs.lengths[part]), device=segments_BT.device)
+        positions.append((runs.starts[part, None] + places).flatten())
+        real.append((places < runs.lengths[part, None]).flatten())
+    cell_real = torch.cat(real)
+    cell_position = torch.cat(positions).masked_fill(~cell_real, 0)
+    position_cell = torch.zeros(segments_BT.numel(), dtype=torch.long, device=segments_BT.device)
+    position_cell[cell_position[cell_real]] = cell_real.nonzero()[:, 0]
+    return Regrouping(
+        cell_position, position_cell, (~cell_real).nonzero()[:, 0], (segments_BT.flatten() == 0).nonzero()[:, 0]
+    )
+
+
+def group_documents(
+    query_segments_BT: torch.Tensor, key_segments_BS: torch.Tensor, causal: bool, dtype: torch.dtype
+) -> Documents:
+    """Plan the attention of each document's queries to the keys of the same row and segment.
+
+    Every document must have both queries and keys, as packed rows do. Padding sees nothing and its output is 0.
+    """
+    queries, keys = _runs(query_segments_BT), _runs(key_segments_BS)
+    assert len(queries.starts) == len(keys.starts), "a document lacks its queries or its keys"
+    order = torch.argsort(queries.lengths + keys.lengths, stable=True)
+    parts = [part for part in order.tensor_split(GROUPS) if len(part)]
+    groups = []
+    for part in parts:
+        Q, S = _padded(queries.lengths[part]), _padded(keys.lengths[part])
+        key_places = torch.arange(S, device=order.device)
+        visible_N1QK = (key_places < keys.lengths[part, None])[:, None, None, :]
+        if causal:
+            visible_N1QK = visible_N1QK & (key_places <= torch.arange(Q, device=order.device)[:, None])
+        mask_N1QK = torch.zeros(visible_N1QK.shape, dtype=dtype, device=order.device)
+        mask_N1QK = mask_N1QK.masked_fill(~visible_N1QK, torch.finfo(dtype).min)
+        groups.append(Group(len(part), Q, S, mask_N1QK))
+    return Documents(_regrouping(queries, parts, query_segments_BT), _regrouping(keys, parts, key_segments_BS), groups)
+
+
+class _Gather(torch.autograd.Function):
+    """Rows by a one-to-one index, holes as zeros; the gradient gathers back by the inverse index, adding nothing up."""
+
+    @staticmethod
+    def forward(ctx, x, index, inverse, holes, inverse_holes):
+        ctx.save_for_backward(inverse, inverse_holes)
+        return x.index_select(0, index).index_fill_(0, holes, 0)
+
+    @staticmethod
+    def backward(ctx, *output_gradients):
+        inverse, inverse_holes = ctx.saved_tensors
+        return output_gradients[0].index_select(0, inverse).index_fill_(0, inverse_holes, 0), None, None, None, None
+
+
+def _to_cells(x_BHTd: torch.Tensor, plan: Regrouping) -> torch.Tensor:
+    """[B, H, T, d] -> [C, H * d]."""
+    flat = x_BHTd.transpose(1, 2).flatten(2).flatten(0, 1)
+    return _Gather.apply(flat, plan.cell_position_C, plan.position_cell, plan.empty_cells, plan.empty_positions)  # type: ignore[return-value]
+
+
+def attend_in_documents(
+    q_BHTd: torch.Tensor, k_BKSd: torch.Tensor, v_BKSd: torch.Tensor, documents: Documents, dropout: float
+) -> torch.Tensor:
+    """Scaled dot-product attention [B, H, T, d], equal to the masked one where there are tokens and 0 elsewhere."""
+    B, H, T, d = q_BHTd.shape
+    K = k_BKSd.shape[1]
+    G = H // K
+    queries = _to_cells(q_BHTd * d**-0.5, documents.queries)
+    keys, values = _to_cells(k_BKSd, documents.keys), _to_cells(v_BKSd, documents.keys)
+    query_sizes = [group.documents * group.queries for group in documents.groups]
+    key_sizes = [group.documents * group.keys for group in documents.groups]
+    mixed = []
+    for group, q, k, v in zip(
+        documents.groups, queries.split(query_sizes), keys.split(key_sizes), values.split(key_sizes), strict=True
+    ):
+        N, Q, S, mask_N1QK = group
+        q = q.view(N, Q, K, G, d).permute(0, 2, 3, 1, 4).reshape(N * K, G * Q, d)
+        k = k.view(N, S, K, d).permute(0, 2, 3, 1).reshape(N * K, d, S)
+        v = v.view(N, S, K, d).transpose(1, 2).reshape(N * K, S, d)
+        scores = torch.bmm(q, k).view(N, H, Q, S) + mask_N1QK.to(q.dtype)
+        weights = torch.nn.functional.dropout(scores.softmax(dim=-1), dropout).to(v.dtype)
+        mixed.append(
+            torch.bmm(weights.view(N * K, G * Q, S), v).view(N, K, G, Q, d).permute(0, 3, 1, 2, 4).flatten(0, 1)
+        )
+    plan = documents.queries
+    cells = torch.cat(mixed).flatten(1)
+    flat = _Gather.apply(cells, plan.position_cell, plan.cell_position_C, plan.empty_positions, plan.empty_cells)
+    return flat.view(B, T, H, d).transpose(1, 2)  # type: ignore[union-attr]

@@ -1,0 +1,53 @@
+"""`rot5 pretrain`: a model from scratch on denoising."""
+
+import numpy as np
+
+from rot5.build import Job, export, pretraining
+from rot5.config import PretrainConfig
+from rot5.evaluate.likelihood import as_table
+from rot5.generate import GenerateConfig, generate
+from rot5.report.page import write_report
+from rot5.train.samples import write_samples
+
+SAMPLES_PER_KIND = 3
+
+
+def run(config: PretrainConfig, *, resume: bool = False, overwrite: bool = False) -> None:
+    """Train to the end, score the whole validation set, write samples, export and report."""
+    job = pretraining(config, resume=resume, overwrite=overwrite)
+    if resume:
+        job.trainer.resume()
+    job.trainer.train()
+    job.model.eval()
+    export(job)
+    job.run.add_evaluation("likelihood", as_table(job.likelihood(), job.trainer.rows.examples.kind_names))
+    write_samples(job.run.samples_file, denoising_samples(job))
+    print(write_report(job.run.path))
+
+
+def denoising_samples(job: Job) -> list[dict]:
+    """Per denoiser, a few validation examples with the target and what the model writes."""
+    examples = job.validation(1).examples
+    plan = examples.plan(np.arange(min(len(examples), 200)))
+    samples = []
+    for kind, name in enumerate(examples.kind_names):
+        chosen = np.flatnonzero(plan.kinds == kind)[:SAMPLES_PER_KIND]
+        inputs, targets = examples.materialise(plan, chosen)
+        prompts = [inputs.row(index).tolist() for index in range(len(chosen))]
+        longest = int(targets.lengths.max(initial=1)) + 8
+        answers = generate(
+            job.model, prompts, job.model.config.pad_token_id, GenerateConfig(max_new_tokens=longest, batch_size=8)
+        )
+        for index, number in enumerate(chosen.tolist()):
+            samples.append(
+                {
+                    "index": int(plan.numbers[number]),
+                    "kind": name,
+                    "input": job.tokenizer.decode(prompts[index]),
+                    "references": [job.tokenizer.decode(targets.row(index).tolist())],
+                    "prediction": job.tokenizer.decode(
+                        [token for token in answers[index] if token != job.model.config.pad_token_id]
+                    ),
+                }
+            )
+    return samples

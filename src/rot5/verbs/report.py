@@ -1,0 +1,11 @@
+"""`rot5 report`: one HTML page about a run or a folder of runs."""
+
+from pathlib import Path
+
+from rot5.config import ReportConfig
+from rot5.report.page import write_report
+
+
+def run(config: ReportConfig) -> None:
+    """Write report.html and print where it is."""
+    print(write_report(Path(config.folder)))
