@@ -33,9 +33,10 @@ INTROS = Wordings("""
 """)
 HOBBIES = listed(
     "dance in the rain|count the stars|tell jokes|pick flowers|bake bread|climb trees|watch the clouds|"
-    "chase butterflies|draw pictures|sing out loud|splash in puddles|collect stones|help in the kitchen|"
-    "read stories|jump over logs|hum little tunes|blow bubbles|play with blocks|roll down hills|feed the birds|make funny faces|"
-    "ask questions|swim and dive|take long naps|dress up|whistle|run races|plant seeds|look at bugs|eat honey|skip stones|tell tales",
+    "chase butterflies|draw pictures|sing out loud|splash in puddles|collect stones|help in the kitchen|read stories|"
+    "jump over logs|hum little tunes|blow bubbles|play with blocks|roll down hills|feed the birds|make funny faces|"
+    "ask questions|swim and dive|take long naps|dress up|stand on one leg|run races|plant seeds|look at bugs|eat honey|"
+    "skip stones|tell tales",
     "|",
 )
 DAYS = listed(
@@ -63,7 +64,7 @@ SAD_END = Wordings("""
     - With a [long|deep] sigh, {H} walked home. {H} was {feel}.
     - {His} {elder} gave {him} a hug, but {H} still felt {feel}.
 """)
-GLUE = listed("glue|tape|strong string|clay|wire|wax|thick paste|soft rope", "|")
+GLUE = listed("glue|tape|strong string|clay|wire|wax|thick paste|mud", "|")
 STARS = listed("queen|king|princess|prince|wizard|singer|painter|captain|dancer|cook", "|")
 PETS = listed("kitten|puppy|chick|beetle|cricket|toad|lizard|bunny|parrot|snail|piglet|sparrow", "|")
 BEASTS = listed(
@@ -124,6 +125,10 @@ def compose(seed: int, n: int, held_out: bool, split: str) -> Record:
         plot=plot.name,
         turn=turn.name,
         side_event=side.name,
+        hero=slots["H"],
+        other=slots["F"],
+        thing=slots["obj"],
+        place=place.noun,
         story=story,
         summaries=summarise(plot, turn, side, slots, rng),
         words=pick_words(story, rng),

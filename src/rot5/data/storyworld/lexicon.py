@@ -263,7 +263,7 @@ SPOTS = {
     ),
     "town": listed(
         "under a bench|behind a wall|in a flower bed|beside the gate|under a hedge|behind a barrel|in a heap of straw|"
-        "next to a lamp post|under the steps|beside a puddle|in an empty crate|behind a tall sign",
+        "next to a post|under the steps|beside a puddle|in an empty crate|behind a tall sign",
         "|",
     ),
     "indoor": listed(
@@ -276,7 +276,7 @@ POCKETS = listed("pocket|sleeve|hood|boot|sock|shirt", "|")
 ELDERS = listed("mom dad grandma grandpa aunt uncle")
 FOODS = listed("plums nuts berries cherries grapes pears crackers carrots peaches popcorn pancakes raisins noodles")
 FEARS = listed("the dark|spiders|bats|mice|ghosts|monsters|loud noises|strange shadows|creaky floors", "|")
-TOOLS = listed("long rope|strong branch|long pole|thick vine|garden hose|fishing net|jump rope|wide plank", "|")
+TOOLS = listed("long stick|strong branch|long pole|thick vine|garden hose|big oar|long string|wide plank", "|")
 THIEVES = listed("crow goose puppy kitten raccoon magpie")
 NEEDS = listed(
     "was cold and wet|was lost and tired|had a sore foot|had a heavy load|was stuck in the mud|was hungry and weak|"

@@ -23,6 +23,12 @@ class Record:
     plot: str
     turn: str
     side_event: str
+    hero: str
+    other: str
+    """The second character's name."""
+    thing: str
+    """The main object, adjective and noun."""
+    place: str
     story: str
     summaries: tuple[str, str, str]
     words: tuple[str, str, str]

@@ -37,7 +37,7 @@ SIDE_EVENTS = (
         """,
         "- On a rainy day,\n- On a day with rain,",
         """
-        - Rain began to [tap|drum] on the roof. {H} listened to it [for a moment|until it stopped].
+        - Rain began to [tap|patter] on the roof. {H} listened to it [for a moment|until it stopped].
         - Outside, the rain poured down. {H} [drew a face|wrote {his} name] on the foggy window with one finger.
         """,
     ),
@@ -87,7 +87,7 @@ SIDE_EVENTS = (
         "snack",
         "snack SB",
         """
-        - {Sthe} came by with a [bag|bowl]. {S} shared some {food2} with {H}, and they [smacked their lips|ate every
+        - {Sthe} came by with a [bag|tray]. {S} shared some {food2} with {H}, and they [smacked their lips|ate every
           bit].
         - "Are you hungry?" asked {Sthe}. {S} shared some {food2} with {H}. They tasted [sweet|wonderful].
         - {H} heard {his} tummy rumble. Luckily, {Sthe} was there. {S} shared some {food2} with {H}.

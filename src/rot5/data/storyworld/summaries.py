@@ -23,25 +23,22 @@ SHAPES = (
 )
 SIDE_SHARE = 0.2
 MIN_WORDS, MAX_WORDS = 18, 40
+CLAUSES = frozenset(("so", "when", "because", "though"))
+"""A problem told with one of these stands badly behind "When"."""
 MAX_ATTEMPTS = 100
 
 
 def summarise(plot: Plot, turn: Turn, side: SideEvent, slots: dict[str, str], rng: Random) -> tuple[str, str, str]:
-    """Three summaries that differ in shape and, as far as there are enough, in every clause."""
+    """Three summaries that differ in their shape, in the clause for the problem and in the clause for the turn."""
     shapes = rng.sample(SHAPES, len(SHAPES))
     setups = rng.sample(plot.summary.texts, len(plot.summary.texts))
     turns = rng.sample(turn.summary.texts, len(turn.summary.texts))
     summaries: list[str] = []
     for _ in range(MAX_ATTEMPTS):
-        # Whatever is tried moves to the back, so what has just been used is not used again soon.
-        shapes.append(shapes.pop(0))
-        setups.append(setups.pop(0))
-        shape = shapes[-1]
+        shape, setup_text, turn_text = shapes.pop(0), setups.pop(0), turns.pop(0)
         local = dict(slots, it="it" if rng.random() < 0.6 else f"the {slots['toy']}")
-        setup, happened = fill(setups[-1], rng, local), fill(turns[0], rng, local)
+        setup, happened = fill(setup_text, rng, local), fill(turn_text, rng, local)
         inner = "{setup}" in shape
-        if inner and not setup[0].isupper():
-            continue
         if not inner and setup[0].isupper() and rng.random() < SIDE_SHARE:
             setup = f"{side.lead.fill(rng, slots)} {setup}"
         text = shape.format(
@@ -53,10 +50,13 @@ def summarise(plot: Plot, turn: Turn, side: SideEvent, slots: dict[str, str], rn
             H=slots["H"],
             feel=slots["feel"],
         )
-        if MIN_WORDS <= text.count(" ") + 1 <= MAX_WORDS:
+        fits = not inner or (setup[0].isupper() and not CLAUSES & set(setup.split()))
+        if fits and MIN_WORDS <= text.count(" ") + 1 <= MAX_WORDS:
             summaries.append(text)
-            turns.append(turns.pop(0))
-            shapes.pop()
             if len(summaries) == 3:
                 return tuple(summaries)
+        else:
+            shapes.append(shape)
+            setups.append(setup_text)
+            turns.append(turn_text)
     raise AssertionError(f"{plot.name}, {turn.name}: no three summaries of the right length")

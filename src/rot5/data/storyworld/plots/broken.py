@@ -24,7 +24,7 @@ BROKEN = Plot(
     problem=Beat(
         "break HO",
         """
-        - {H} [picked up|spun around|bumped into] the {toy} when nobody was looking. Crash! {H} broke the {obj} into
+        - {H} [picked up|played with|bumped into] the {toy} when nobody was looking. Crash! {H} broke the {obj} into
           [two|three|many] pieces.
         - {H} only wanted to [touch|feel|hold] the {toy}. But it slipped from {his} {hand}s, and {H} broke the {obj}.
         - "I will just [try|hold] it once," thought {H}. Then there was a loud crack. {H} broke the {obj}, and {his}
@@ -36,8 +36,8 @@ BROKEN = Plot(
     summary=Wordings("""
         - {H} broke the {obj} that {F} had {at}
         - {at}, {H} broke {F}'s {obj}
-        - {H} was {at} with {F} and broke {fis} {obj}
-        - {H} went {to} and broke the {obj} of {his} friend {F}
+        - {H} was {at} and broke the {obj} of {F}
+        - {H} broke the {obj} when {he} was {at} with {F}
     """),
     turns=(
         Turn(
@@ -67,7 +67,7 @@ BROKEN = Plot(
                 ),
             ),
             summary=Wordings("""
-                - {he} told the truth, {F} forgave {him}, and they fixed {it} with {glue}
+                - {H} told the truth, {F} forgave {him}, and they fixed {it} with {glue}
                 - {H} told the truth and {F} forgave {him}, so they fixed {it} with {glue}
                 - {H} told {F} the truth, and together they fixed {it} with {glue}
             """),
@@ -97,17 +97,16 @@ BROKEN = Plot(
                 Beat(
                     "",
                     """
-                    - But {F} saw the pieces {spot} and knew. "Why did you lie to me?" {fe} asked, and {fe} walked
-                      away.
-                    - But {F} looked {spot} and saw the pieces. {F} took the pieces and left without a word. Nobody
-                      [wanted|came] to play after that.
+                    - But {F} saw the pieces {spot} and knew. "Why did you lie to me?" {fe} asked, and {fe} went away.
+                    - But {F} looked {spot} and saw the pieces. {F} picked them up and went away without a word.
+                      Nobody [wanted|came] to play after that.
                     - It did not work, because {F} found the pieces at once. {F} [stamped {fis} foot|turned red] and
-                      went home alone.
+                      went away alone.
                     """,
                 ),
             ),
             summary=Wordings("""
-                - {he} told a lie, but {F} saw the pieces {spot}
+                - {H} told a lie, but {F} saw the pieces {spot}
                 - {H} told a lie about it until {F} saw the pieces {spot}
                 - {H} told a lie, so {F} went away after seeing the pieces {spot}
             """),
@@ -139,16 +138,16 @@ BROKEN = Plot(
                     """
                     - {F} only laughed. {F} had {an_obj2} too, and it was much better. All day, {H} and {F} shared the
                       {obj2}.
-                    - To {his} surprise, {F} [giggled|grinned]. "I wanted to throw it out!" {F} said. {F} had
-                      {an_obj2} now, so {H} and {F} shared the {obj2}.
-                    - But {F} was not angry at all. {F} had {an_obj2} behind {fis} back, all new. {H} and {F} shared
-                      the {obj2} for the rest of the day.
+                    - To {his} surprise, {F} laughed. "I wanted to throw it out!" {F} said. {F} had {an_obj2} now, so
+                      {H} and {F} shared the {obj2}.
+                    - But {F} was not angry at all and laughed. {F} had {an_obj2} behind {fis} back, all new. {H} and
+                      {F} shared the {obj2} for the rest of the day.
                     """,
                 ),
             ),
             summary=Wordings("""
-                - {he} told the truth, and {F} laughed and shared {an_obj2} with {him}
-                - {H} told the truth and {F} was not angry, so they shared {an_obj2}
+                - {H} told the truth, and {F} laughed and shared {an_obj2} with {him}
+                - {H} told the truth and {F} laughed about it, so they shared {an_obj2}
                 - when {H} told the truth, {F} only laughed, and they shared {an_obj2}
             """),
             morals=Wordings("""

@@ -13,10 +13,10 @@ BUILD = Plot(
         "at HP; at FP; want HO",
         """
         - {Day}, {H} and {Fthe} were {at} with nothing to do. {H} wanted {an_obj} more than anything.
-        - {H} wanted {an_obj}, but there was none to buy. {Day}, {H} met {Fthe} {at}. {F} was {at} with a [saw|tool
-          box].
+        - {H} wanted {an_obj}, but there was none to buy. {Day}, {H} met {Fthe} {at}. {F} was {at} with a [saw|bag of
+          tools].
         - "Let us make something!" {H} said. {H} wanted {an_obj}. {Day}, {H} and {Fthe} [met|got together] {at}.
-        - {H} had seen {an_obj} in a [book|dream]. From then on, {H} wanted the {obj}. {Day}, {H} and {Fthe} were
+        - {H} had seen {an_obj} in a [story|dream]. From then on, {H} wanted the {obj}. {Day}, {H} and {Fthe} were
           {at}.
         """,
     ),
@@ -25,17 +25,17 @@ BUILD = Plot(
         """
         - They found [sticks|boards|planks], [string|tape|nails], and some [paper|cloth|paint]. But the work was [not
           easy|harder than they thought], and the first try [fell apart|tipped over].
-        - They made a plan and [drew|sketched] it in the [sand|dust]. {F} held the parts and {H} [tied|nailed] them.
-          Soon they were [hot|tired], and it still [wobbled|leaned to one side].
-        - "You hold this, and I will push," said {F}. They [pushed and pulled|huffed and puffed]. But one side was
-          [too short|crooked].
+        - They [drew|sketched] a plan in the [sand|dust] and worked on it. {F} held the parts and {H} [tied|nailed]
+          them. Soon they were [hot|tired], and it still [wobbled|leaned to one side].
+        - "You hold this, and I will push," said {F}. They worked hard and [pushed and pulled|huffed and puffed]. But
+          one side was [too short|crooked].
         """,
     ),
     summary=Wordings("""
         - {H} wanted {an_obj} and worked on it {at} with {F}
-        - {H} wanted {an_obj}, so {he} and {F} set to work {at}
-        - {at}, {H} and {F} worked because {H} wanted {an_obj}
-        - {H} met {F} {at} and wanted {an_obj}
+        - {H} and {F} were {at} and worked to make {an_obj} for {H}
+        - {at}, {H} wanted {an_obj} and worked on it with {F}
+        - {H} was {at} with {F} and wanted {an_obj}
     """),
     turns=(
         Turn(
@@ -64,7 +64,7 @@ BUILD = Plot(
             summary=Wordings("""
                 - {H} and {F} built {it} with {glue}
                 - with the help of {glue} they built {it} together
-                - they built {it} side by side, using {glue}
+                - {H} built {it} together with {F}, who used {glue}
             """),
             morals=Wordings("""
                 - {H} learned that many {hand}s make light work.
@@ -101,7 +101,7 @@ BUILD = Plot(
             ),
             summary=Wordings("""
                 - {H} sent {F} away and broke {it} alone
-                - {he} sent {F} away to work alone and then broke {it}
+                - {H} sent {F} away to work alone and then broke {it}
                 - {H} sent {F} away, and without help {he} broke {it}
             """),
             morals=Wordings("""

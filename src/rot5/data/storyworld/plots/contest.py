@@ -27,7 +27,7 @@ CONTEST = Plot(
         """
         - [Ready, steady, go|One, two, three, go]! They dashed off like [the wind|two arrows]. {F} was a bit faster,
           and {H} began to [pant|worry].
-        - A [horn|whistle] blew, and off they went. The path was [steep|bumpy]. Soon {F} was far in front, and {H} was
+        - A horn blew, and off they went. The path was [steep|bumpy]. Soon {F} was far in front, and {H} was
           [last|falling behind].
         - "Run, run!" the crowd [roared|cheered]. {H} and {F} were side by side. Their legs [burned|ached], and dust
           flew up behind them.
@@ -35,13 +35,13 @@ CONTEST = Plot(
     ),
     summary=Wordings("""
         - {H} and {F} ran a race {at} for {an_obj}
-        - {at}, {H} raced against {F} because {he} wanted {an_obj}
-        - {H} wanted {an_obj} and ran a race against {F} {at}
+        - {at}, {H} ran a race with {F} because {he} wanted {an_obj}
+        - {H} wanted {an_obj} and ran a race with {F} {at}
         - {H} wanted to win {an_obj} in a race with {F} {at}
     """),
     turns=(
         Turn(
-            name="helps and shares the prize",
+            name="helps and wins",
             link="but",
             features=("Twist",),
             beats=(
@@ -60,8 +60,8 @@ CONTEST = Plot(
                     "win HO",
                     """
                     - They came in last. But the [judge|crowd] had seen it all, and {H} won the {obj} for being kind.
-                    - To {his} surprise, {H} still won the {obj}. It was the prize for the kindest runner.
-                    - The judge [cheered|smiled] and said that {H} won the {obj} for having the biggest heart.
+                    - To {his} surprise, {H} still won the {obj}. It was a prize for being kind.
+                    - The judge [cheered|smiled] and said that {H} won the {obj} for being so kind.
                     """,
                 ),
             ),
@@ -98,7 +98,7 @@ CONTEST = Plot(
                 Beat(
                     "win FO",
                     """
-                    - But a [judge|guard] saw {him} and shook his head. {H} was out, and {F} won the {obj}.
+                    - But the judge saw {him} and shook his head. {H} was out, and {F} won the {obj}.
                     - It did not help. The judge had seen {him}, so {F} won the {obj}, and nobody cheered for {H}.
                     - "That was not fair!" called the judge. {H} had to leave, and {F} won the {obj}.
                     """,
@@ -106,7 +106,7 @@ CONTEST = Plot(
             ),
             summary=Wordings("""
                 - {H} cheated by taking a short way, so {F} won {it}
-                - {he} cheated and took a short way, and {F} won {it}
+                - {H} cheated and took a short way, and {F} won {it}
                 - the judge saw that {H} cheated, and {F} won {it}
             """),
             morals=Wordings("""
@@ -164,8 +164,9 @@ CONTEST = Plot(
                     """
                     - {H} ran as fast as {he} could, but {F} was faster. {F} won the {obj}, and {H} [kicked a
                       stone|bit {his} lip].
-                    - At the last [turn|corner], {F} jumped ahead. {F} won the {obj}. {H} was close to tears.
-                    - "So close!" the people said. But {F} won the {obj}, and {H} looked down at {his} feet.
+                    - At the last [turn|corner], {F} was faster. {F} won the {obj}. {H} was close to tears.
+                    - "So close!" the people said. But {F} was faster. {F} won the {obj}, and {H} looked down at {his}
+                      feet.
                     """,
                 ),
                 Beat(
@@ -181,7 +182,7 @@ CONTEST = Plot(
             summary=Wordings("""
                 - {F} won {it} and shared it with {H}
                 - {F} was faster and won {it}, and then they shared it
-                - {H} lost to {F}, who won {it} and shared it with {him}
+                - {F}, who was faster, won {it} and shared it with {him}
             """),
             morals=Wordings("""
                 - {H} learned that losing is not the end of the world.

@@ -13,8 +13,8 @@ DANGER = Plot(
     opening=Beat(
         "own HO; at HP; at FP",
         """
-        - {Day}, {H} was {at}. {H} had {an_obj} and played close to the water. {Fthe2} was {at} too and [read a
-          book|ate a sandwich].
+        - {Day}, {H} was {at}. {H} had {an_obj} and played close to the water. {Fthe2} was {at} too and [took a
+          nap|ate a sandwich].
         - {H} had {an_obj}. {Day}, {H} took it {to}. "Do not go too near," called {Fthe}, who was {at} as well.
         - {Day}, {H} and {Fthe} were {at}. {H} had {an_obj} and [tossed it up|carried it around]. The water was
           [deep|cold].
@@ -55,7 +55,7 @@ DANGER = Plot(
                     "find FO; give FHO",
                     """
                     - Later, {F} found the {obj} between some [reeds|rocks]. {F} gave the {obj} back to {H}, who was
-                      wrapped in a towel.
+                      [still shaking|dripping wet].
                     - And that was not all! {F} found the {obj} near the shore, and {F} gave the {obj} to {H}. "Thank
                       you!" said {H}.
                     - When {H} was dry again, {F} found the {obj}. {F} gave the {obj} back with a smile.
@@ -63,9 +63,9 @@ DANGER = Plot(
                 ),
             ),
             summary=Wordings("""
-                - {F} saved {him} with a {tool} and gave {it} back
-                - {F} came with a {tool}, saved {H} and found {it}
-                - with a {tool} {F} saved {H} and later gave {it} back
+                - {F} saved {him} with a {tool} and gave the {toy} back
+                - {F} came with a {tool}, saved {H} and found the {toy}
+                - {F} took a {tool}, saved {H} and gave back the {toy}
             """),
             morals=Wordings("""
                 - {H} learned to stay away from deep water.
@@ -101,9 +101,9 @@ DANGER = Plot(
                 ),
             ),
             summary=Wordings("""
-                - {F} saved {him} with a {tool}, but {it} stayed lost
-                - {F} used a {tool} and saved {H} while {it} stayed lost
-                - with a {tool} {F} saved {H}, yet {it} stayed lost
+                - {F} saved {him} with a {tool}, but the {toy} stayed lost
+                - {F} came with a {tool} and saved {H} while the {toy} stayed lost
+                - {F} saved {H} with a {tool}, and still the {toy} stayed lost
             """),
             morals=Wordings("""
                 - {H} learned that no toy is worth such a danger.
@@ -123,25 +123,25 @@ DANGER = Plot(
                     """
                     - {H} [kicked and splashed|screamed and waved]. {F} came near and laughed. "Just stand up!" said
                       {F}. {H} stood up, and the water only came to {his} knees.
-                    - {F} came with a {tool}, but then {fe} stopped. {H} stood up all alone. The water only came to
+                    - {F} came with a {tool}, but then {fe} laughed. {H} stood up all alone. The water only came to
                       {his} knees!
                     - {H} thought {he} would sink. Then {his} feet touched the ground. {H} stood up, and the water
-                      only came to {his} knees. {F} put the {tool} away and grinned.
+                      only came to {his} knees. {F} put the {tool} away and laughed.
                     """,
                 ),
                 Beat(
                     "find HO",
                     """
-                    - Right next to {his} toes, {H} found the {obj}. They both laughed out loud.
+                    - Right next to {his} toes, {H} found the {obj}. What a funny sight they were!
                     - {He} felt around in the mud, and {H} found the {obj} there.
                     - And there, under a lily leaf, {H} found the {obj}. What luck!
                     """,
                 ),
             ),
             summary=Wordings("""
-                - the water only came to {his} knees, so {F} laughed and {H} found {it}
-                - {H} stood up in water to {his} knees, found {it} and laughed with {F}
-                - {F} saw that the water only came to {his} knees, and {H} found {it}
+                - the water only came to {his} knees, so {F} laughed and {H} found the {toy}
+                - {H} stood up in water to {his} knees, found the {toy} and laughed with {F}
+                - {F} laughed because the water only came to {his} knees, and {H} found the {toy}
             """),
             morals=Wordings("""
                 - {H} learned to stay calm.

@@ -25,10 +25,10 @@ FEAR = Plot(
     problem=Beat(
         "",
         """
-        - It was [black|dim] in there. Then came a strange sound: [tap, tap, tap|scratch, scratch|hoo, hoo]. {H}
+        - It was [black|dim] in there. Then came a strange noise: [tap, tap, tap|scratch, scratch|hoo, hoo]. {H}
           [froze|shivered] and held {his} breath.
-        - {H} took one step. Something [moved|rustled]. {His} knees [shook|turned to jelly], and {he} jumped back.
-        - "What was that?" whispered {H}. Something went [creak|thump|squeak]. {His} heart beat like a [drum|hammer].
+        - {H} took one step. There was a noise. {His} knees [shook|turned to jelly], and {he} jumped back.
+        - "What was that?" whispered {H}. A noise went [creak|thump|squeak]. {His} heart beat like [thunder|mad].
         - {H} [shut {his} eyes|bit {his} nails]. There was a [low|soft] noise, and the air was cold.
         """,
     ),
@@ -46,9 +46,10 @@ FEAR = Plot(
                 Beat(
                     "help FH",
                     """
-                    - {F} [lit a small light|took {his} {hand}] and went first. With a [calm|soft] song, {F} helped
-                      {H} to go on, one step at a time.
-                    - "Take my {hand}," said {F}. {F} helped {H} to breathe in and out. Side by side, they went in.
+                    - {F} took {his} {hand} and went first. With a [calm|soft] song, {F} helped {H} to go on, one step
+                      at a time.
+                    - "Take my {hand}," said {F}. {F} helped {H} to breathe in and out. Side by side and {hand} in
+                      {hand}, they went in.
                     - {F} did not laugh. {F} helped {H} by holding {his} {hand} all the way in.
                     """,
                 ),
@@ -63,7 +64,7 @@ FEAR = Plot(
             ),
             summary=Wordings("""
                 - {F} helped {him} by holding {his} {hand} and {H} got {it}
-                - with {F} at {his} side who helped {him}, {H} got {it}
+                - {F} took {his} {hand}, and with this help {H} got {it}
                 - {F} helped {H} to go in, and {he} got {it}
             """),
             morals=Wordings("""
@@ -83,11 +84,11 @@ FEAR = Plot(
                 Beat(
                     "see HA",
                     """
-                    - {F} [lit a match|held up a lamp]. What a surprise! {H} saw a tiny {pet}, and the {pet} was
-                      making the noise.
+                    - {F} lit a match. What a surprise! {H} saw a tiny {pet}, and the {pet} was making the noise.
                     - {H} [peeked|looked] through {his} fingers. There was no monster. {H} saw a little {pet} with
-                      [big|round] eyes.
-                    - "Look who is there," laughed {F}. {H} saw a small {pet}. It was more scared than {he} was!
+                      [big|round] eyes. It was making the noise.
+                    - "Look who is there," laughed {F}. {H} saw a small {pet} that made the noise. It was more scared
+                      than {he} was!
                     """,
                 ),
                 Beat(
@@ -100,9 +101,9 @@ FEAR = Plot(
                 ),
             ),
             summary=Wordings("""
-                - {H} saw that the noise was only a {pet} and got {it}
+                - {H} and {F} saw that the noise was only a {pet}, and {H} got {it}
                 - the noise came from a little {pet}, and {F} watched as {H} got {it}
-                - {he} saw that it was only a {pet}, so {H} got {it}
+                - {F} was there when {H} saw that it was only a {pet} and got {it}
             """),
             morals=Wordings("""
                 - {H} learned that scary things are often small.
@@ -130,14 +131,15 @@ FEAR = Plot(
                     "get FO",
                     """
                     - {F} went in alone. {F} got the {obj} and kept it. The noise was only the [wind|rain].
-                    - So it was {F} who walked in. {F} got the {obj}, and all the others [cheered for|praised] {fim}.
-                    - {F} took a deep breath and went in. After a minute, {F} got the {obj}. It belonged to {fim} now.
+                    - So {F} went in alone. {F} got the {obj}, and all the others [cheered for|praised] {fim}.
+                    - {F} took a deep breath and went in alone. After a minute, {F} got the {obj}. It belonged to
+                      {fim} now.
                     """,
                 ),
             ),
             summary=Wordings("""
                 - {H} ran away, so {F} went in alone and got {it}
-                - {he} ran away while {F} went in and got {it}
+                - {H} ran away while {F} went in and got {it}
                 - {F} got {it} alone because {H} ran away
             """),
             morals=Wordings("""

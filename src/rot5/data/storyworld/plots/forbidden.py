@@ -27,8 +27,8 @@ FORBIDDEN = Plot(
           alone with it.
         - "No, you must never touch my {toy}," said {F}. Twice {F} warned {H}. Then {fe} went outside to [fetch
           water|feed the hens].
-        - {F} warned {H} to keep away from the {toy}. {H} [nodded|promised]. But as soon as {he} was alone, {he}
-          [crept closer|could think of nothing else].
+        - {F} warned {H} never to touch the {toy}. {H} [nodded|promised]. But as soon as {he} was alone, {he} [crept
+          closer|could think of nothing else].
         """,
     ),
     summary=Wordings("""
@@ -65,8 +65,8 @@ FORBIDDEN = Plot(
             ),
             summary=Wordings("""
                 - {H} broke {it}, said sorry and was forgiven by {F}
-                - {he} broke {it} and said sorry, and {F} forgave {him}
-                - {H} broke {it} all the same, yet {F} forgave {him} when {he} said sorry
+                - {H} broke {it} and said sorry, and {F} forgave {him}
+                - {H} broke {it}, and {F} forgave {him} when {he} said sorry
             """),
             morals=Wordings("""
                 - {H} learned to listen the first time.
@@ -95,7 +95,8 @@ FORBIDDEN = Plot(
                 Beat(
                     "give FHO",
                     """
-                    - Then {F} came back with a wink. It had been a test! {F} gave the {obj} to {H} as a reward.
+                    - Then {F} came back with a wink. What a surprise, it had been a test! {F} gave the {obj} to {H}
+                      as a reward.
                     - When {F} saw that {H} had waited, {fe} [clapped|smiled wide]. To {his} surprise, {F} gave the
                       {obj} to {H}.
                     - "You listened to me," said {F}. And what a surprise! {F} gave the {obj} to {H} to keep.
@@ -104,7 +105,7 @@ FORBIDDEN = Plot(
             ),
             summary=Wordings("""
                 - {H} waited, and to {his} surprise {F} gave {it} to {him}
-                - {he} waited and {F} gave {it} to {him} as a surprise
+                - {H} waited and {F} gave {it} to {him} as a surprise
                 - because {H} waited, {F} gave {him} {it} in the end
             """),
             morals=Wordings("""
@@ -124,8 +125,8 @@ FORBIDDEN = Plot(
                 Beat(
                     "take HO",
                     """
-                    - {H} looked around. Nobody was there. Quickly, {H} took the {obj} and hid it {spot}.
-                    - "Nobody will know," {H} said to {him}self. Then {H} took the {obj} and pushed it {spot}.
+                    - {H} looked around. Nobody was there. Quickly, {H} took the {obj} and put it {spot}.
+                    - "Nobody will know," {H} said to {him}self. Then {H} took the {obj} and put it {spot}.
                     - The wish was too strong. {H} took the {obj} and put it {spot} for later.
                     """,
                 ),
@@ -136,14 +137,14 @@ FORBIDDEN = Plot(
                     - It did not take {F} long to look {spot}. With an angry [face|frown], {F} took the {obj} away and
                       sent {H} home.
                     - "What is this?" asked {F} when {fe} looked {spot}. {F} took the {obj} and sent {H} home. There
-                      was no [cake|party] for {H} that day.
+                      was no party for {H} that day.
                     """,
                 ),
             ),
             summary=Wordings("""
-                - {H} took {it} and hid it {spot}, so {F} sent {him} home
-                - {he} took {it} anyway, and {F} took it back and sent {him} home
-                - {H} took {it} and put it {spot}, and {F} sent {him} home for that
+                - {H} took {it} and put it {spot}, so {F} sent {him} home
+                - {H} took {it} anyway, and {F} took it back and sent {him} home
+                - {F} sent {H} home because {he} took {it} and put it {spot}
             """),
             morals=Wordings("""
                 - {H} learned never to take what is not {his} own.

@@ -36,10 +36,10 @@ LOST = Plot(
         """,
     ),
     summary=Wordings("""
-        - {H} lost {his} {obj} while playing with {F} {at}
+        - {H} lost {his} {obj} when {he} was {at} with {F}
         - {H} was {at} with {F} and lost {his} {obj}
         - {H} went {to} with {F} and lost {his} {obj} there
-        - {at}, {H} lost {his} {obj} during a day with {F}
+        - {at}, {H}, who was with {F}, lost {his} {obj}
         - {H} took {his} {obj} along {to} with {F} and lost it
     """),
     turns=(
@@ -112,8 +112,8 @@ LOST = Plot(
                 ),
             ),
             summary=Wordings("""
-                - after a long search {H} found {it} in {his} own {pocket}
-                - {he} found {it} in {his} own {pocket} after all
+                - {H} found {it} in {his} own {pocket} in the end
+                - {H} found {it} in {his} own {pocket} after all
                 - {H} found {it} in {his} {pocket}, where it had been all the time
             """),
             morals=Wordings("""
@@ -152,7 +152,7 @@ LOST = Plot(
                 ),
             ),
             summary=Wordings("""
-                - {it} stayed lost even though they searched for it
+                - {it} stayed lost even though they looked for it
                 - they looked {spot} and all around and still {it} stayed lost
                 - {it} stayed lost although {F} helped to look for it
             """),

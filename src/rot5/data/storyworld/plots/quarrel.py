@@ -22,12 +22,12 @@ QUARREL = Plot(
     problem=Beat(
         "want HO; want FO",
         """
-        - There they saw {an_obj}. {H} wanted the {obj}, and {F} wanted the {obj} as well. They both grabbed it and
-          pulled [with all their might|as hard as they could].
+        - There they saw {an_obj}. {H} wanted the {obj}, and {F} wanted the {obj} as well. A fight began, and they
+          pulled at it [with all their might|as hard as they could].
         - [Someone had left|There was] {an_obj} {spot}. {H} wanted the {obj} at once. But {F} wanted the {obj} too. "I
-          saw it first!" they both [yelled|screamed].
-        - Then {H} and {F} saw {an_obj}. {H} wanted the {obj}. {F} wanted the {obj}. Soon they [pushed and
-          shoved|stamped their feet], and nobody [smiled|laughed] any more.
+          saw it first!" they both [yelled|screamed]. It came to a fight, and both of them pulled.
+        - Then {H} and {F} saw {an_obj}. {H} wanted the {obj}. {F} wanted the {obj}. Soon there was a fight. They
+          [pushed and pulled|pulled and shoved], and nobody [smiled|laughed] any more.
         """,
     ),
     summary=Wordings("""
@@ -49,7 +49,7 @@ QUARREL = Plot(
                     - {H} let go. {He} saw that {F} was close to tears. So {H} and {F} shared the {obj}, one after the
                       other, and took turns.
                     - "What if we take turns?" asked {F}. {H} [nodded slowly|thought about it]. Then {H} and {F}
-                      shared the {obj}.
+                      shared the {obj} and took turns.
                     - A wise [snail|old lady|old man] told them to take turns. It sounded fair. So {H} and {F} shared
                       the {obj}.
                     """,
@@ -103,7 +103,7 @@ QUARREL = Plot(
             ),
             summary=Wordings("""
                 - they pulled until they broke {it} into pieces
-                - {H} and {F} would not let go and broke {it}
+                - {H} and {F} pulled at it in a fight and broke {it}
                 - in the fight {H} and {F} broke {it}
             """),
             morals=Wordings("""
@@ -124,12 +124,12 @@ QUARREL = Plot(
                 Beat(
                     "take ZO",
                     """
-                    - They were so busy that they did not see {Zthe}. [Quietly|On tiptoe], {Z} took the {obj} and ran
-                      off.
-                    - They [dropped|put down] the {toy} to shout at each other. Just then, {Zthe} came by. {Z} took
-                      the {obj} and was gone.
+                    - They were so busy that they did not see {Zthe}. [Quietly|On tiptoe], {Z} took the {obj} and was
+                      gone.
+                    - They [dropped|put down] the {toy} to shout at each other. Just then, {Zthe} came. {Z} took the
+                      {obj} and was gone.
                     - "It is mine!" "No, mine!" they cried. But while they fought, {Zthe} [sneaked|slipped] up. {Z}
-                      took the {obj} and [raced|ran] away.
+                      took the {obj} and was gone.
                     """,
                 ),
                 Beat(
@@ -142,9 +142,9 @@ QUARREL = Plot(
                 ),
             ),
             summary=Wordings("""
-                - {Z} took {it} while they fought
-                - while {H} and {F} fought over it, {Z} took {it} and ran off
-                - {Z} came and took {it}, leaving them with empty {hand}s
+                - {Z} took {it} while they had a fight
+                - {Z} took {it} during the fight and was gone
+                - {Z} came and took {it} in the middle of the fight
             """),
             morals=Wordings("""
                 - {H} learned that when two fight, a third one wins.
@@ -164,10 +164,9 @@ QUARREL = Plot(
                     "take HO",
                     """
                     - {H} was stronger. {H} took the {obj} and ran to a [quiet corner|far corner]. But playing alone
-                      was boring.
-                    - At last, {F} let go, and {H} took the {obj}. {He} played and played, but alone it was [dull|no
-                      fun].
-                    - "Fine, keep it!" {F} said and turned away. {H} took the {obj}. Yet it was lonely to play alone.
+                      was no fun.
+                    - At last, {F} let go, and {H} took the {obj}. {He} played and played, but alone it was no fun.
+                    - "Fine, keep it!" {F} said and turned away. {H} took the {obj}. Yet it was no fun to play alone.
                     """,
                 ),
                 Beat(

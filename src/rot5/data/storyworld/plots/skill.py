@@ -47,8 +47,8 @@ SKILL = Plot(
                     """
                     - {F} had a good idea. {F} helped {H} with [one small step|one little part] each day. They
                       [met|worked] every morning, in sun and rain.
-                    - "Do it slowly," said {F}. {F} helped {H} again and again. A week went by.
-                    - {F} did not let {him} stop. For [three|five|seven] days, {F} helped {H} to practice.
+                    - "Do it slowly," said {F}. {F} helped {H} each day, again and again. A week went by.
+                    - {F} did not let {him} stop. For [three|five|seven] days, {F} helped {H} to practice each day.
                     """,
                 ),
                 Beat(
@@ -61,9 +61,9 @@ SKILL = Plot(
                 ),
             ),
             summary=Wordings("""
-                - {F} helped {him} practice until {H} learned it
+                - {F} helped {him} each day until {H} learned it
                 - {H} learned it because {F} helped {him} each day
-                - {F} helped {H} day after day, and {he} learned it
+                - {F} helped {H} each day, and {he} learned it
             """),
             morals=Wordings("""
                 - {H} learned that practice makes you better.
@@ -104,7 +104,7 @@ SKILL = Plot(
             ),
             summary=Wordings("""
                 - {H} gave up and gave {it} to {F}, who learned it
-                - {he} gave up on it, and {F} learned to {skill} it instead
+                - {H} gave up on it, and {F} learned to {skill} it instead
                 - {F} got it and learned to {skill} it after {H} gave up
             """),
             morals=Wordings("""
@@ -146,7 +146,7 @@ SKILL = Plot(
             summary=Wordings("""
                 - {F} told the truth that {fe} could not do it, and they learned it together
                 - {F} could not do it, told the truth and learned it together with {H}
-                - it turned out that {F} could not do it, so {H} and {F} learned it together
+                - {F} could not do it and said the truth, so {H} and {F} learned it together
             """),
             morals=Wordings("""
                 - {H} learned that nobody knows everything.

@@ -21,10 +21,10 @@ STRANGER = Plot(
     problem=Beat(
         "at FP; meet HF",
         """
-        - There {H} met {F}, {Fnew} whom {he} had never seen before. {F} was sitting {at}, and {fe} {need}.
+        - There {H} met {F}, {Fnew} and a stranger to {him}. {F} was sitting {at}, and {fe} {need}.
         - Then {H} met {Fnew} {named} {F}, a stranger. {F} was {at} all alone. {Fe} {need}.
-        - "Please help me," said a [weak|small] voice. That was how {H} met {F}, {Fnew}. {F} was {at}, and {fe}
-          {need}.
+        - "Please help me," said a stranger with a [weak|small] voice. That was how {H} met {F}, {Fnew}. {F} was {at},
+          and {fe} {need}.
         - A stranger was sitting on the ground. {H} met {F}, {Fnew}. {F} was {at} for the first time, and {fe} {need}.
         """,
     ),
@@ -54,14 +54,14 @@ STRANGER = Plot(
                     """
                     - [A week|Some days] later, {F} came back. Now {F} had {an_obj2}. {F} gave the {obj2} to {H} to
                       say thanks.
-                    - {F} did not forget it. Soon {F} had {an_obj2}, and {F} gave the {obj2} to {H}. "This is for
+                    - {F} did not forget it. Later, {F} had {an_obj2}, and {F} gave the {obj2} to {H}. "This is for
                       you," {fe} said.
-                    - When they met again, {F} had {an_obj2}. {F} gave the {obj2} to {H} with a [bow|big hug].
+                    - Later, when they met again, {F} had {an_obj2}. {F} gave the {obj2} to {H} with a [bow|big hug].
                     """,
                 ),
             ),
             summary=Wordings("""
-                - {H} gave {fim} the {obj} and later got {an_obj2} from {F}
+                - {H} gave {fim} the {obj}, and {F} gave {H} {an_obj2} later
                 - {H} helped with the {obj}, and later {F} gave {him} {an_obj2}
                 - {H} gave the {obj} to {F}, who gave {him} {an_obj2} later
             """),
@@ -95,16 +95,16 @@ STRANGER = Plot(
                     """
                     - A bit later, {H} tripped in the dark and lost the {obj}. Now {H} called for help, but nobody
                       came.
-                    - Soon a storm came up. {H} lost the {obj} in the storm. {He} called and called, but nobody came.
-                    - Not far from there, {H} fell into a ditch and lost the {obj}. "Help me!" {he} called, but nobody
+                    - Soon a storm came up. {H} lost the {obj} in the storm. {He} called for help, but nobody came.
+                    - Not far from there, {H} fell into a ditch and lost the {obj}. {He} called for help, but nobody
                       came.
                     """,
                 ),
             ),
             summary=Wordings("""
-                - {H} walked on, lost {his} {obj} later and nobody came to help
-                - {he} walked on and did not share the {obj}, and then lost it
-                - {H} walked on and soon lost {his} {obj}, and nobody came
+                - {H} walked on, lost {his} {obj} and called for help, but nobody came
+                - {H} walked on, and then {H} lost the {obj} and nobody came
+                - {H} walked on and lost {his} {obj} after that, and nobody came
             """),
             morals=Wordings("""
                 - {H} learned that those who do not help may find no help.
@@ -133,7 +133,7 @@ STRANGER = Plot(
                 Beat(
                     "",
                     """
-                    - Then {F} took off {fis} dirty coat. What a surprise! {F} was the [famous|great] {star} whom
+                    - Then {F} took off {fis} dirty clothes. What a surprise! {F} was the [famous|great] {star} whom
                       everyone [loved|knew].
                     - And then came a surprise. {F} was really a {star} and invited {H} to a [feast|big party].
                     - "I have a secret," said {F}. {F} was a {star}! {Fe} had only wanted to see who was kind.

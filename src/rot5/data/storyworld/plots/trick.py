@@ -34,7 +34,7 @@ TRICK = Plot(
     summary=Wordings("""
         - {H} tricked {F} {at} and hid {fis} {obj} {spot}
         - {at}, {H} took {F}'s {obj} and hid it {spot}
-        - {H} tricked {his} friend {F} {at} by hiding {fis} {obj} {spot}
+        - {H} tricked {F} {at} by hiding {fis} {obj} {spot}
         - {H} took the {obj} of {F} {at} and hid it {spot} as a trick
     """),
     turns=(
@@ -47,8 +47,8 @@ TRICK = Plot(
                     """
                     - {F} looked everywhere and began to cry. It was not funny any more. {H} found the {obj} again and
                       gave the {obj} back. "It was only a joke," {he} said. Then {H} said sorry.
-                    - Big tears fell on the ground. {H} felt a [lump|knot] in {his} tummy. {H} found the {obj} in its
-                      hiding place, and {H} gave the {obj} to {F}. {H} said sorry.
+                    - {F} cried, and big tears fell on the ground. {H} felt a [lump|knot] in {his} tummy. {H} found
+                      the {obj} in its hiding place, and {H} gave the {obj} to {F}. {H} said sorry.
                     - {F} cried so hard that {H} stopped laughing. {H} found the {obj} in its place, and {H} gave the
                       {obj} back to {F}. Then {H} said sorry [in a low voice|twice].
                     """,
@@ -65,7 +65,7 @@ TRICK = Plot(
             summary=Wordings("""
                 - {F} cried, so {H} gave {it} back, said sorry and was forgiven
                 - {H} gave {it} back and said sorry when {F} cried, and {F} forgave {him}
-                - when {F} cried {H} said sorry and gave {it} back, and {F} forgave {him}
+                - when {F} cried, {H} said sorry and gave {it} back, and {F} forgave {him}
             """),
             morals=Wordings("""
                 - {H} learned that a joke is only good if everyone laughs.
@@ -85,12 +85,12 @@ TRICK = Plot(
                 Beat(
                     "",
                     """
-                    - After a while, {H} went back to get it. But a {thief} had [carried|dragged] it off! {H} could
-                      not bring it back.
-                    - Then {H} looked at the hiding place, and {his} mouth [fell open|dropped]. A {thief} had stolen
-                      it.
-                    - "Now I will show you," laughed {H}. But the hiding place was bare. A {thief} had [taken it|run
-                      off with it].
+                    - After a while, {H} went back to get it. But a {thief} had carried it off! {H} could not bring it
+                      back.
+                    - Then {H} looked at the hiding place, and {his} mouth [fell open|dropped]. A {thief} had carried
+                      it off.
+                    - "Now I will show you," laughed {H}. But the hiding place was bare. A {thief} had carried it
+                      [off|far away].
                     """,
                 ),
                 Beat(
@@ -104,8 +104,8 @@ TRICK = Plot(
             ),
             summary=Wordings("""
                 - a {thief} carried it off, and {it} stayed lost
-                - {it} stayed lost because a {thief} ran off with it
-                - a {thief} stole it from there and {it} stayed lost
+                - {it} stayed lost because a {thief} carried it off
+                - a {thief} came and carried it off, and {it} stayed lost
             """),
             morals=Wordings("""
                 - {H} learned that a trick can go very wrong.

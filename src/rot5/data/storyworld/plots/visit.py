@@ -13,7 +13,7 @@ VISIT = Plot(
         """
         - {Fthe2} lived far away, and {H} missed {fim}. {H} had {an_obj} and wanted to bring it to {F}.
         - {H} had {an_obj}. It was for {Fthe}, who had moved away last [spring|winter|fall].
-        - {H} got a letter from {Fthe}. "Come and see me!" it said. As a present, {H} had {an_obj}.
+        - {H} got a note from {Fthe}. "Come and see me!" it said. As a present, {H} had {an_obj}.
         - It was the birthday of {Fthe}. {H} had {an_obj} and [wrapped it in paper|put a bow on it] for {fim}.
         """,
     ),
@@ -27,9 +27,9 @@ VISIT = Plot(
         """,
     ),
     summary=Wordings("""
-        - {H} went to visit {F} with {an_obj} and came {to}
+        - {H} had {an_obj} for {F} and came {to} to visit {fim}
         - {H} wanted to bring {an_obj} to {F} and was {at} on the way
-        - {H} set out to visit {F}, walked {to} and had {an_obj} for {fim}
+        - {H} set out to visit {F} and came {to} with {an_obj}
         - on the way to {F}, {H} came {to} with {an_obj}
     """),
     turns=(
@@ -40,11 +40,11 @@ VISIT = Plot(
                 Beat(
                     "at FP; visit HF",
                     """
-                    - {F} was {at} to [pick {him} up|meet {him}]. They ran into each other's arms. So {H} visited {F},
-                      and they talked [all night|until late].
-                    - There, {F} was waiting {at} with a [flag|lantern]. How good it was! {H} visited {F} for
+                    - {F} was waiting {at} to [pick {him} up|meet {him}]. They ran into each other's arms. So {H}
+                      visited {F}, and they talked [all night|until late].
+                    - There, {F} was waiting {at} with a [flag|smile]. How good it was! {H} visited {F} for
                       [three|two] whole days.
-                    - "Over here!" called {F}, who was {at} already. {H} visited {F} in {fis} new home close by.
+                    - "Over here!" called {F}, who was waiting {at}. {H} visited {F} in {fis} new home close by.
                     """,
                 ),
                 Beat(
@@ -67,7 +67,7 @@ VISIT = Plot(
                 - The moral is that a visit is the best present.
             """),
             hints=Wordings("""
-                - {F} had marked the day in red [on the wall|in a book].
+                - {F} had marked the day in red [on the wall|on a list].
             """),
         ),
         Turn(
@@ -138,7 +138,7 @@ VISIT = Plot(
             summary=Wordings("""
                 - nobody was home, and {H} lost the {obj} on the way back
                 - {F} was away and nobody was home, and then {H} lost the {obj}
-                - {H} found nobody home at the house of {F} and lost the {obj} too
+                - {H} found nobody home and lost the {obj} too
             """),
             morals=Wordings("""
                 - {H} learned to ask before a visit.
@@ -167,18 +167,19 @@ VISIT = Plot(
                 Beat(
                     "visit HF",
                     """
-                    - Still, {H} visited {F}. {F} only [laughed|hugged {him}]. "You are my present," {fe} said, and
+                    - Still, {H} visited {F}. {F} only [laughed|hugged {him}] and was glad to have a friend. "You are
+                      my present," {fe} said, and they ate {food}.
+                    - {H} visited {F} with a red face. But {F} did not mind at all and was glad to have a friend. They
+                      ate {food}.
+                    - With a heavy heart, {H} visited {F}. But {F} was glad to have a friend and jumped for joy, and
                       they ate {food}.
-                    - {H} visited {F} with a red face. But {F} did not mind at all and was just glad to have a friend.
-                      They ate {food}.
-                    - With a heavy heart, {H} visited {F}. But {F} jumped for joy to see {him}, and they ate {food}.
                     """,
                 ),
             ),
             summary=Wordings("""
-                - {H} lost {it} there, but {F} did not mind, and they ate {food}
-                - {H} lost {it} on the way, yet visited {F} and ate {food} with {fim}
-                - {H} lost {it} and visited {F} with empty {hand}s, and they ate {food}
+                - {H} lost {it} there and still visited {F}, and they ate {food}
+                - {H} lost {it}, visited {F} without it and ate {food} with {fim}
+                - {H} lost {it}, and {F} was still glad to have a friend, and they ate {food}
             """),
             morals=Wordings("""
                 - {H} learned that friends want you, not your presents.
