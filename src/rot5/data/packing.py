@@ -14,20 +14,20 @@ SEARCHES = ((), (24,), (6, 6))
 """How a row is closed: by one example; by two, with so many tried for the first; by three, likewise for two of them."""
 
 GOOD_ENOUGH = 2
-"""Wasted tokens of a row, in encoder tokens, at which no better closing is looked for."""
+"""Wasted tokens of a row, in tokens of the tight side, at which no better closing is looked for."""
 
 FAR_FROM_FULL = 3.0
 """A row with room for more mean examples than this takes the oldest that fits before its closing is looked for."""
 
-SCARCITY_EXPONENT = 4
-"""How steeply waste is priced by what is scarce. If the waiting examples ask more of the decoder's rows than of the
-encoder's, a wasted target costs more than a wasted input, by the ratio of both demands to this power."""
+PRICE_EXPONENT = 4
+"""How steeply waste on the loose side gets cheaper, the less the waiting examples ask of it than of the tight side."""
 
-HIGHEST_PRICE = 4.0
-"""The price goes up to this and down to its inverse."""
+PRICE_RANGE = (0.03, 4.0)
+"""The least and the most that waste on the loose side costs, by shares of a row."""
 
 Shape = tuple[int, int]
-"""Input length and target length of an example. Examples of one shape are interchangeable."""
+"""An example's length on the tight side, of which the examples ask more rows, and on the loose side. Examples of one
+shape are interchangeable."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,20 +59,20 @@ def problems(config: PackConfig) -> list[str]:
 class _Pool:
     """Examples to choose from, found by shape.
 
-    `targets_at[n]` holds the target lengths at hand among inputs of length n as the bits of one number, so that the
-    longest target within a limit is one mask and one `bit_length` away.
+    `loose_at[n]` holds, as the bits of one number, the loose lengths at hand among examples of tight length n, so that
+    the longest one within a limit is one mask and one `bit_length` away.
     """
 
-    def __init__(self, encoder_length: int) -> None:
-        self.targets_at = [0] * (encoder_length + 1)
+    def __init__(self, tight_row: int) -> None:
+        self.loose_at = [0] * (tight_row + 1)
         self.members: dict[Shape, deque[int]] = {}
-        self.target_price = 1.0
-        """What a wasted target token costs, in wasted input tokens."""
+        self.loose_price = 1.0
+        """What a wasted token of the loose side costs, in wasted tokens of the tight side."""
 
     def add(self, shape: Shape, index: int) -> None:
         if shape not in self.members:
             self.members[shape] = deque()
-            self.targets_at[shape[0]] |= 1 << shape[1]
+            self.loose_at[shape[0]] |= 1 << shape[1]
         self.members[shape].append(index)
 
     def take(self, shape: Shape) -> int:
@@ -81,7 +81,7 @@ class _Pool:
         index = members.popleft()
         if not members:
             del self.members[shape]
-            self.targets_at[shape[0]] ^= 1 << shape[1]
+            self.loose_at[shape[0]] ^= 1 << shape[1]
         return index
 
     def put_back(self, shape: Shape, index: int) -> None:
@@ -92,16 +92,16 @@ class _Pool:
     def closest(self, room: Shape, limit: float) -> tuple[float, tuple[Shape] | None]:
         """The example that leaves the least waste in a room, and the waste, if below `limit`; else `limit` and None."""
         found = None
-        most_input, most_target = room
-        within = (2 << most_target) - 1
-        for length in range(most_input, 0, -1):
-            if most_input - length >= limit:
+        tight_room, loose_room = room
+        within = (2 << loose_room) - 1
+        for tight in range(tight_room, 0, -1):
+            if tight_room - tight >= limit:
                 break
-            if targets := self.targets_at[length] & within:
-                target = targets.bit_length() - 1
-                waste = most_input - length + self.target_price * (most_target - target)
+            if at_hand := self.loose_at[tight] & within:
+                loose = at_hand.bit_length() - 1
+                waste = tight_room - tight + self.loose_price * (loose_room - loose)
                 if waste < limit:
-                    limit, found = waste, ((length, target),)
+                    limit, found = waste, ((tight, loose),)
         return limit, found
 
 
@@ -118,26 +118,29 @@ def pack(
     `look_ahead` oldest, that fill both sides best. All lengths are at least 1; an example that no row can hold is a
     UserError.
     """
-    shapes: list[Shape] = list(
-        zip(np.asarray(input_lengths).tolist(), np.asarray(target_lengths).tolist(), strict=True)
-    )
-    for index, (inputs, targets) in enumerate(shapes):
-        if inputs > encoder_length or targets > decoder_length:
-            raise UserError(
-                f"example {index} of the window has {inputs} input and {targets} target tokens, more than the rows of "
-                f"{encoder_length} / {decoder_length}: lengthen encoder_length or decoder_length"
-            )
-    pool = _Pool(encoder_length)
+    sides = [
+        (np.asarray(input_lengths, np.int64), encoder_length),
+        (np.asarray(target_lengths, np.int64), decoder_length),
+    ]
+    for index in np.flatnonzero((sides[0][0] > encoder_length) | (sides[1][0] > decoder_length))[:1]:
+        raise UserError(
+            f"an example has {input_lengths[index]} input and {target_lengths[index]} target tokens, more than the "
+            f"rows of {encoder_length} / {decoder_length}: lengthen encoder_length or decoder_length"
+        )
+    sides.sort(key=lambda side: side[0].sum() / side[1], reverse=True)
+    (tight_lengths, tight_row), (loose_lengths, loose_row) = sides
+    shapes: list[Shape] = list(zip(tight_lengths.tolist(), loose_lengths.tolist(), strict=True))
+    pool = _Pool(tight_row)
     waiting: deque[int] = deque()
     placed = bytearray(len(shapes))
     most_candidates = 2 * SEARCHES[1][0]
-    entered = size = sum_inputs = sum_targets = 0
+    entered = size = sum_tight = sum_loose = 0
 
     while True:
         while size < look_ahead and entered < len(shapes):
             pool.add(shapes[entered], entered)
             waiting.append(entered)
-            sum_inputs, sum_targets = sum_inputs + shapes[entered][0], sum_targets + shapes[entered][1]
+            sum_tight, sum_loose = sum_tight + shapes[entered][0], sum_loose + shapes[entered][1]
             entered, size = entered + 1, size + 1
         candidates: list[int] = []
         while waiting and len(candidates) < most_candidates:
@@ -147,10 +150,10 @@ def pack(
         if not candidates:
             return
         oldest = [shapes[index] for index in candidates]
-        scarcity = (sum_targets * encoder_length / (sum_inputs * decoder_length)) ** SCARCITY_EXPONENT
-        pool.target_price = encoder_length / decoder_length * min(max(scarcity, 1 / HIGHEST_PRICE), HIGHEST_PRICE)
+        demand = sum_loose * tight_row / (sum_tight * loose_row)
+        pool.loose_price = tight_row / loose_row * min(max(demand**PRICE_EXPONENT, PRICE_RANGE[0]), PRICE_RANGE[1])
         row: list[int] = []
-        room = (encoder_length, decoder_length)
+        room = (tight_row, loose_row)
         chosen: tuple[Shape, ...] | None = (oldest[0],)
         while chosen:
             for shape in chosen:
@@ -158,8 +161,8 @@ def pack(
                 placed[index] = 1
                 row.append(index)
                 room = (room[0] - shape[0], room[1] - shape[1])
-                size, sum_inputs, sum_targets = size - 1, sum_inputs - shape[0], sum_targets - shape[1]
-            if room[0] * size > FAR_FROM_FULL * sum_inputs and room[1] * size > FAR_FROM_FULL * sum_targets:
+                size, sum_tight, sum_loose = size - 1, sum_tight - shape[0], sum_loose - shape[1]
+            if room[0] * size > FAR_FROM_FULL * sum_tight and room[1] * size > FAR_FROM_FULL * sum_loose:
                 chosen = next(((s,) for s in oldest if s in pool.members and s[0] <= room[0] and s[1] <= room[1]), None)
             else:
                 chosen = None
