@@ -131,6 +131,7 @@ def test_lexicon():
     assert not {name.lower() for name in NAMES} & NOUNS
     assert len(NAMES) == len(set(NAMES))
     assert len({thing.noun for thing in OBJECTS}) == len(OBJECTS) >= 80
+    assert all(("k" in thing.uses) == bool(thing.skill) for thing in OBJECTS)
 
 
 def test_the_world_refuses_what_cannot_be():

@@ -189,7 +189,7 @@ def cast(rng: Random, hero: str, thing: Thing, plot: Plot, place: Place, feeling
     slots |= {"elder": rng.choice(lexicon.ELDERS), "fear": rng.choice(lexicon.FEARS), "tool": rng.choice(lexicon.TOOLS)}
     slots |= {"need": rng.choice(lexicon.NEEDS), "glue": rng.choice(GLUE), "star": rng.choice(STARS)}
     slots |= {"hobby": rng.choice(HOBBIES), "Day": rng.choice(DAYS), "named": rng.choice(("named", "called"))}
-    slots["hand"] = "paw" if hero_kind and hero_kind not in ("duck", "owl", "hen", "penguin", "monkey") else "hand"
+    slots["hand"] = "paw" if hero_kind and hero_kind not in ("duck", "owl", "chicken", "penguin", "monkey") else "hand"
     return slots
 
 

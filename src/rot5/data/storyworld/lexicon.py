@@ -43,7 +43,7 @@ NAMES = GIRLS + BOYS
 HERS = frozenset(GIRLS)
 
 ANIMALS = listed(
-    "rabbit fox bear mouse duck frog squirrel hedgehog cat dog pig lamb goat owl turtle mole deer hen pony lion "
+    "rabbit fox bear mouse duck frog squirrel hedgehog cat dog pig lamb goat owl turtle mole deer chicken pony lion "
     "elephant monkey tiger panda donkey beaver otter penguin"
 )
 TRAITS = listed(
@@ -102,7 +102,7 @@ box h tm
 bucket h tu
 shovel h tu
 ladder h um
-rope n uk
+rope n uk climb
 umbrella n tu
 wagon h tbum
 cart h bum

@@ -142,13 +142,13 @@ SIDE_EVENTS = (
         "an animal passes",
         "see HB",
         """
-        - Then {H} saw {a_beast}. It [trotted|wandered] past, looked around, and was gone again.
+        - Then {H} saw {a_beast}. It came [near|past], looked around, and was gone again.
         - Everything was quiet, and {H} saw {a_beast}. It [sniffed the air|wagged its tail] and went on its way.
         - "Shh!" said {H}. All of a sudden, {H} saw {a_beast}. It [chewed|yawned] and did not mind at all.
         """,
         "- On the day {H} saw {a_beast},\n- On a day when {H} saw {a_beast},",
         """
-        - Through the window, {H} saw {a_beast}. It [trotted|wandered] past and was gone again.
+        - Through the window, {H} saw {a_beast}. It [came|went] past and was gone again.
         - Outside, something moved. {H} saw {a_beast}. It [sniffed the air|yawned] and went on its way.
         """,
     ),

@@ -54,7 +54,7 @@ def summarise(plot: Plot, turn: Turn, side: SideEvent, slots: dict[str, str], rn
         if fits and MIN_WORDS <= text.count(" ") + 1 <= MAX_WORDS:
             summaries.append(text)
             if len(summaries) == 3:
-                return tuple(summaries)
+                return summaries[0], summaries[1], summaries[2]
         else:
             shapes.append(shape)
             setups.append(setup_text)

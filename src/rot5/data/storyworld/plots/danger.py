@@ -23,7 +23,7 @@ DANGER = Plot(
     problem=Beat(
         "lose HO; fall H",
         """
-        - A [gust of wind|wave|bump] came, and {H} lost the {obj} in the water. {H} [leaned over|reached out] too far.
+        - A [gust of wind|wave] came, and {H} lost the {obj} in the water. {H} [leaned over|reached out] too far.
           Splash! {H} fell into the water.
         - All at once, {H} lost the {obj}, and it floated away. {H} ran after it and slipped. With a big splash, {H}
           fell into the water.

@@ -106,7 +106,7 @@ FORBIDDEN = Plot(
             summary=Wordings("""
                 - {H} waited, and to {his} surprise {F} gave {it} to {him}
                 - {H} waited and {F} gave {it} to {him} as a surprise
-                - because {H} waited, {F} gave {him} {it} in the end
+                - because {H} waited, {F} gave {it} to {him}
             """),
             morals=Wordings("""
                 - {H} learned that good things come to those who wait.

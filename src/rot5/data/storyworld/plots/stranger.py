@@ -150,7 +150,7 @@ STRANGER = Plot(
                 - The moral is that you never know who you meet.
             """),
             hints=Wordings("""
-                - There was something strange about that face.
+                - There was something strange in the air that day.
             """),
             feelings=("glad", "happy", "proud", "joyful"),
         ),
