@@ -1,0 +1,111 @@
+"""What a report shows of one run, read from its folder; whatever the run has not written is empty."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from rot5.errors import UserError
+from rot5.report.charts import Point
+from rot5.train.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder under the name that the report calls it by."""
+
+    name: str
+    folder: RunFolder
+
+    @cached_property
+    def config(self) -> dict:
+        return self.folder.config() or {}
+
+    @cached_property
+    def environment(self) -> dict:
+        try:
+            return self.folder.environment()
+        except FileNotFoundError:
+            return {}
+
+    @cached_property
+    def metrics(self) -> list[dict]:
+        return self.folder.metrics()
+
+    @cached_property
+    def evaluation(self) -> dict:
+        return self.folder.evaluation()
+
+    @cached_property
+    def samples(self) -> list[dict]:
+        return self.folder.samples()
+
+    @property
+    def command(self) -> list[str]:
+        """The command line that made the run, as words."""
+        return [str(word) for word in self.config.get("command") or []]
+
+    @property
+    def parameters(self) -> int | None:
+        """The size of the model: the `parameters` of the configuration, or their `total` where they are told apart."""
+        counted = self.config.get("parameters")
+        return counted.get("total", sum(counted.values())) if isinstance(counted, dict) else counted
+
+    @property
+    def likelihood(self) -> dict:
+        return self.evaluation.get("likelihood") or {}
+
+    @property
+    def summaries(self) -> dict:
+        return self.evaluation.get("summaries") or {}
+
+    def metric_keys(self) -> list[str]:
+        """Names of metrics, in the order in which they first appear."""
+        return list(dict.fromkeys(key for record in self.metrics for key in record))
+
+    def points(self, key: str, scale: float = 1) -> list[Point]:
+        """(step, value) of one metric, oldest first."""
+        return [(record["step"], record[key] * scale) for record in self.metrics if key in record]
+
+    def last(self, key: str) -> float | None:
+        """The newest value of a metric."""
+        return next((record[key] for record in reversed(self.metrics) if key in record), None)
+
+    def overview(self) -> dict:
+        """The row of this run for `tables.RUN_COLUMNS`; the final evaluation goes before the one during training."""
+        model = self.summaries.get("systems", {}).get("model", {})
+        overall = self.likelihood.get("overall", {})
+        seconds = self.last("seconds")
+        return {
+            "run": self.name,
+            "parameters": self.parameters,
+            "step": self.last("step"),
+            "story_tokens": self.last("story_tokens"),
+            "minutes": None if seconds is None else seconds / 60,
+            "train_loss": self.last("train/loss"),
+            "loss": overall.get("loss", self.last("eval/loss")),
+            "bits_per_byte": overall.get("bits_per_byte", self.last("eval/bits_per_byte")),
+            "content_true": model.get("content_true"),
+            "rougeL": model.get("rougeL"),
+        }
+
+
+def find_runs(folder: Path) -> list[Run]:
+    """The run that `folder` is, or the runs in it, by name with numbers in their order.
+
+    Raises UserError where there is neither.
+    """
+    if RunFolder(folder).exists():
+        return [Run(folder.resolve().name, RunFolder(folder))]
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder: give a run folder or a folder of run folders")
+    found = [Run(path.name, RunFolder(path)) for path in folder.iterdir() if RunFolder(path).exists()]
+    if not found:
+        raise UserError(
+            f"{folder} holds no run (a run folder has a config.yaml): give a run folder or a folder of them"
+        )
+    return sorted(found, key=lambda run: _natural(run.name))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.findall(r"\d+|\D+", name)]

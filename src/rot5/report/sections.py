@@ -1,0 +1,231 @@
+"""The sections of a report, each of which is None where the run has nothing to show in it."""
+
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import yaml
+
+from rot5.report.charts import STYLES, Series, line_chart
+from rot5.report.html import Html, element, join
+from rot5.report.runs import Run
+from rot5.report.tables import (
+    LIKELIHOOD_COLUMNS,
+    RUN_COLUMNS,
+    SUMMARY_COLUMNS,
+    cell,
+    html_table,
+    likelihood_rows,
+    summary_rows,
+)
+
+SAMPLES_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What one chart shows of a run: all metrics that match, named by what the pattern's group matches."""
+
+    title: str
+    unit: str
+    pattern: str
+    log: bool = False
+    zero: bool = False
+    scale: float = 1
+    form: str = ",.3f"
+
+    def metrics(self, run: Run) -> dict[str, str]:
+        """Line name -> metric key."""
+        matches = [match for key in run.metric_keys() if (match := re.fullmatch(self.pattern, key))]
+        found = {(match.group(1) or "overall"): match.group(0) for match in matches}
+        only_part_of_all = len(found) == 2 and "overall" in found
+        return {"overall": found["overall"]} if only_part_of_all else found
+
+
+CURVES = (
+    Curve("Training loss", "nats per target", r"(train)/loss", log=True),
+    Curve("Evaluation loss", "nats per target", r"eval/(?:(.+)/)?loss", log=True),
+    Curve("Bits per byte", "of the targets' text", r"eval/(?:(.+)/)?bits_per_byte", log=True),
+    Curve("Learning rate", "", r"optim/(lr)", zero=True, form=".2g"),
+    Curve("Speed", "story tokens per second", r"speed/(story_tokens)_per_second", zero=True, form=",.0f"),
+    Curve("Fill", "% of positions with a token", r"data/(.+)_fill", scale=100, form=".1f"),
+    Curve("Gradient norm", "before clipping", r"optim/(gradient_norm)", log=True),
+)
+
+SYSTEMS_EXPLAINED = (
+    "lead-1 and lead-3 are the first sentences of the story. knows-all is the first reference, judged by the others, "
+    "or by itself (and so 100) where there is only one. references is each reference judged by the others: what one "
+    "who writes like them can reach. Ends of 95 % intervals stand below each figure."
+)
+LIKELIHOOD_EXPLAINED = (
+    "Loss of the targets in natural logarithms, and in bits per byte of their text, which does not depend on the "
+    "tokenizer. Ends of 95 % intervals over documents stand below each figure."
+)
+
+
+def figures(run: Run) -> Html | None:
+    """The run in a few large numbers."""
+    row = run.overview()
+    cells = [(column.heading, cell(row[column.key], column)) for column in RUN_COLUMNS[1:]]
+    items = [
+        element("div", element("dt", heading), element("dd", found.value)) for heading, found in cells if found.value
+    ]
+    return element("dl", *items, class_="figures") if items else None
+
+
+def run_table(runs: Sequence[Run]) -> Html:
+    """One row per run."""
+    return html_table(
+        [run.overview() for run in runs],
+        RUN_COLUMNS,
+        "Each run at its end, with 95 % intervals where it was evaluated in full",
+    )
+
+
+def summaries(run: Run, explained: bool = True) -> Html | None:
+    """Summaries of the model beside the baselines."""
+    rows = summary_rows(run.summaries)
+    return _summary_table(rows, run.summaries, explained) if rows else None
+
+
+def summaries_of_all(runs: Sequence[Run]) -> Html | None:
+    """The models of all runs in one table, and below them the baselines where all runs were judged alike."""
+    judged = [run for run in runs if run.summaries.get("systems")]
+    if len(judged) < 2:
+        return None
+    by_run = [{row["system"]: row for row in summary_rows(run.summaries)} for run in judged]
+    rows = [
+        systems["model"] | {"system": run.name}
+        for run, systems in zip(judged, by_run, strict=True)
+        if "model" in systems
+    ]
+    others = [{name: row for name, row in systems.items() if name != "model"} for systems in by_run]
+    if all(other == others[0] for other in others):
+        rows += others[0].values()
+    return _summary_table(rows, judged[0].summaries, explained=True) if rows else None
+
+
+def _summary_table(rows: Sequence[dict], told: dict, explained: bool) -> Html:
+    examples = told.get("examples")
+    caption = "Summaries" if examples is None else f"Summaries of {examples:,} examples"
+    table = html_table(rows, SUMMARY_COLUMNS, caption)
+    if not explained:
+        return table
+    settings = told.get("settings") or {}
+    how = "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in settings.items())
+    return join(
+        [
+            table,
+            element("p", SYSTEMS_EXPLAINED, class_="note"),
+            element("p", f"Settings: {how}.", class_="note") if how else None,
+        ]
+    )
+
+
+def likelihood(run: Run) -> Html | None:
+    """Loss and bits per byte, per denoiser."""
+    rows = likelihood_rows(run.likelihood)
+    if not rows:
+        return None
+    table = html_table(rows, LIKELIHOOD_COLUMNS, "Loss on the targets of examples of each kind")
+    return join([table, element("p", LIKELIHOOD_EXPLAINED, class_="note")])
+
+
+def curves(run: Run) -> Html | None:
+    """Every chart of one run."""
+    charts = []
+    for curve in CURVES:
+        series = [
+            Series(name.replace("_", " "), run.points(key, curve.scale), n)
+            for n, (name, key) in enumerate(curve.metrics(run).items())
+        ]
+        charts.append(_chart(curve, curve.title, series))
+    return _grid(charts)
+
+
+def curves_of_all(runs: Sequence[Run]) -> Html | None:
+    """Charts with one line per run, of every metric that at least two runs have."""
+    charts = []
+    for curve in CURVES:
+        keys = [curve.metrics(run) for run in runs]
+        for name in dict.fromkeys(name for of_run in keys for name in of_run):
+            series = [
+                Series(run.name, run.points(of_run[name], curve.scale), n)
+                for n, (run, of_run) in enumerate(zip(runs, keys, strict=True))
+                if name in of_run
+            ]
+            several = len({other for of_run in keys for other in of_run}) > 1
+            title = f"{curve.title}: {name.replace('_', ' ')}" if several else curve.title
+            charts.append(_chart(curve, title, series) if len(series) > 1 else None)
+    return _grid(charts)
+
+
+def _chart(curve: Curve, title: str, series: Sequence[Series]) -> Html | None:
+    return line_chart(title, curve.unit, series, log=curve.log, zero=curve.zero, form=curve.form)
+
+
+def _grid(charts: Iterable[Html | None]) -> Html | None:
+    drawn = [chart for chart in charts if chart is not None]
+    return element("div", *drawn, class_="charts") if drawn else None
+
+
+def samples(runs: Sequence[Run]) -> Html | None:
+    """Inputs with what each run made of them, beside the references."""
+    texts: dict[tuple, list[tuple[int, dict]]] = {}
+    for n, run in enumerate(runs):
+        for sample in run.samples:
+            texts.setdefault((sample["index"], sample["input"]), []).append((n, sample))
+    if not texts:
+        return None
+    shown = sorted(texts.values(), key=len, reverse=True)[:SAMPLES_SHOWN]
+    note = f"The first {len(shown)} of {len(texts):,}." if len(texts) > len(shown) else None
+    return join([element("p", note, class_="note") if note else None, *(_sample(of_one, runs) for of_one in shown)])
+
+
+def _sample(of_one: Sequence[tuple[int, dict]], runs: Sequence[Run]) -> Html:
+    sample = of_one[0][1]
+    label = f"Input {sample['index']}"
+    story = element("div", *_paragraphs(sample["input"]), class_="story", tabindex=0, role="region", aria_label=label)
+    written = []
+    for n, prediction in of_one:
+        title = runs[n].name if len(runs) > 1 else "Prediction"
+        share = prediction.get("content_true")
+        judged = element("span", f"{share:.0f} % of content words true") if share is not None else None
+        heading = element("h3", title, judged)
+        written.append(
+            element("div", heading, *_paragraphs(prediction["prediction"]), class_=f"written edge-{n % STYLES}")
+        )
+    references = [element("li", text, dir="auto") for text in sample.get("references") or []]
+    if references:
+        heading = element("h3", "References" if len(references) > 1 else "Reference")
+        written.append(element("div", heading, element("ul", *references), class_="references"))
+    return element("article", element("div", element("h3", label), story), element("div", *written), class_="sample")
+
+
+def _paragraphs(text: str) -> list[Html]:
+    found = [element("p", part, dir="auto") for part in re.split(r"\n+", text.strip()) if part.strip()]
+    return found or [element("p", "(nothing)", class_="note")]
+
+
+def commands(runs: Sequence[Run]) -> Html | None:
+    """The command lines that made the runs."""
+    lines = [shlex.join(run.command) for run in runs if run.command]
+    return element("pre", element("code", "\n".join(lines)), tabindex=0) if lines else None
+
+
+def details(run: Run) -> Html | None:
+    """Settings and machine, folded away."""
+    config = {key: value for key, value in run.config.items() if key != "command"}
+    parts = [
+        _folded("Configuration", config),
+        _folded("Environment", run.environment),
+    ]
+    return join(parts) if any(parts) else None
+
+
+def _folded(title: str, values: dict) -> Html | None:
+    if not values:
+        return None
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return element("details", element("summary", title), element("pre", text, tabindex=0))

@@ -1,0 +1,154 @@
+"""Tables of results: one description of the columns, printed on a terminal and in HTML."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from rot5.report.html import Html, element
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """Which entry of a row to show, and how."""
+
+    key: str
+    """The entry: a text, a number, or an interval as `{"mean", "low", "high"}`."""
+    heading: str
+    digits: int = 1
+    """Decimals of a number that is not an int."""
+    scale: float = 1
+    """What to multiply numbers by: 100 to show a share in per cent."""
+    text: bool = False
+    """Whether it holds words, which are aligned left."""
+
+
+class Cell(NamedTuple):
+    """What to print: the value, and the ends of its interval."""
+
+    value: str
+    low: str = ""
+    high: str = ""
+
+
+SUMMARY_COLUMNS = (
+    Column("system", "System", text=True),
+    Column("content_true", "Content words true,\u00a0%"),
+    Column("content_covered", "Facts told,\u00a0%"),
+    Column("rouge1", "ROUGE-1"),
+    Column("rouge2", "ROUGE-2"),
+    Column("rougeL", "ROUGE-L"),
+    Column("rougeLsum", "ROUGE-Lsum"),
+    Column("words", "Words"),
+)
+
+LIKELIHOOD_COLUMNS = (
+    Column("denoiser", "Kind", text=True),
+    Column("loss", "Nats per target", digits=3),
+    Column("bits_per_byte", "Bits per byte", digits=3),
+    Column("targets", "Targets"),
+    Column("share_of_targets", "Share of targets,\u00a0%", scale=100),
+    Column("bytes", "Bytes"),
+)
+
+RUN_COLUMNS = (
+    Column("run", "Run", text=True),
+    Column("parameters", "Parameters"),
+    Column("step", "Steps"),
+    Column("story_tokens", "Story tokens"),
+    Column("minutes", "Minutes of training"),
+    Column("train_loss", "Training loss", digits=3),
+    Column("loss", "Evaluation loss", digits=3),
+    Column("bits_per_byte", "Bits per byte", digits=3),
+    Column("content_true", "Content words true,\u00a0%"),
+    Column("rougeL", "ROUGE-L"),
+)
+
+
+def summary_rows(summaries: Mapping[str, Any]) -> list[dict]:
+    """Rows for `SUMMARY_COLUMNS` out of the `summaries` of eval.json."""
+    return [{"system": name, **figures} for name, figures in summaries.get("systems", {}).items()]
+
+
+def likelihood_rows(likelihood: Mapping[str, Any]) -> list[dict]:
+    """Rows for `LIKELIHOOD_COLUMNS` out of the `likelihood` of eval.json: its entries that are dicts."""
+    return [{"denoiser": name, **figures} for name, figures in likelihood.items() if isinstance(figures, Mapping)]
+
+
+def number(value: float, digits: int) -> str:
+    """A count as it is, another number with `digits` decimals, thousands set apart."""
+    if isinstance(value, int) or not math.isfinite(value):
+        return f"{value:,}"
+    return f"{value:,.{digits}f}"
+
+
+def cell(value: object, column: Column) -> Cell:
+    """What a value looks like in a column; nothing measured is an empty cell."""
+    if value is None:
+        return Cell("")
+    if isinstance(value, Mapping):
+        return Cell(*(number(value[key] * column.scale, column.digits) for key in ("mean", "low", "high")))
+    if isinstance(value, int | float):
+        return Cell(number(value if column.scale == 1 else value * column.scale, column.digits))
+    return Cell(str(value))
+
+
+def present(rows: Sequence[Row], columns: Sequence[Column]) -> list[Column]:
+    """The columns that hold something in at least one row."""
+    return [column for column in columns if any(row.get(column.key) is not None for row in rows)]
+
+
+def text_table(
+    rows: Sequence[Row], columns: Sequence[Column], title: str | None = None, intervals: bool = True
+) -> Table:
+    """The table for a terminal; print it with a `rich.console.Console`. Columns without any value are left out.
+
+    With `intervals`, their ends stand below the values; summaries then take some 90 characters, without them 80.
+    """
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False
+    )
+    columns = present(rows, columns)
+    for column in columns:
+        table.add_column(Text(column.heading.replace("\u00a0", " ")), justify="left" if column.text else "right")
+    for row in rows:
+        cells = [cell(row.get(column.key), column) for column in columns]
+        table.add_row(*(_text_cell(found, intervals) for found in cells))
+    return table
+
+
+def _text_cell(found: Cell, intervals: bool) -> Text:
+    ends = f"\n{found.low}\u2013{found.high}" if intervals and found.low else ""
+    return Text.assemble(found.value, (ends, "dim"))
+
+
+def html_table(rows: Sequence[Row], columns: Sequence[Column], caption: str) -> Html:
+    """The same table in HTML, numbers aligned right, in a box that scrolls where the page is narrow."""
+    columns = present(rows, columns)
+    heads = [element("th", column.heading, scope="col", class_=_kind(column)) for column in columns]
+    body = [element("tr", *(_html_cell(row, column, n == 0) for n, column in enumerate(columns))) for row in rows]
+    table = element(
+        "table",
+        element("caption", element("span", caption)),
+        element("thead", element("tr", *heads)),
+        element("tbody", *body),
+    )
+    return element("div", table, class_="scroll", role="region", aria_label=caption, tabindex=0)
+
+
+def _html_cell(row: Row, column: Column, names_row: bool) -> Html:
+    found = cell(row.get(column.key), column)
+    ends = element("span", f"{found.low} to {found.high}", class_="interval") if found.low else None
+    if names_row:
+        return element("th", found.value, ends, scope="row", class_=_kind(column))
+    return element("td", found.value, ends, class_=_kind(column))
+
+
+def _kind(column: Column) -> str:
+    return "text" if column.text else "number"
