@@ -198,7 +198,7 @@ def test_a_torn_line_no_number_and_a_lone_surrogate_do_no_harm(tmp_path):
 def test_a_folder_of_runs_is_an_overview_then_each_run(tmp_path):
     folder = tmp_path / "demo"
     for n in (10, 2, 1):
-        make_run(folder / f"run-{n}", figure=40.5 + n, kinds=("pairs",) if n == 10 else ("R", "S"))
+        make_run(folder / f"run-{n}", figure=40.5 + n, kinds=("R", "X") if n == 10 else ("R", "S"))
     (folder / "corpus").mkdir()
     page = Page(write_report(folder))
     names = [text for text in page.texts if text in ("run-1", "run-2", "run-10")]
@@ -209,10 +209,15 @@ def test_a_folder_of_runs_is_an_overview_then_each_run(tmp_path):
     for n in (1, 2, 10):
         assert f"run-{n} says." in page.texts
         assert f"{40.5 + n:.1f}" in page.texts
-    # Two runs have S, and so it is compared; pairs, all there is of its run, is the overall loss of that run.
+    # Two runs have S, and so it is compared; one has X.
     assert "Evaluation loss: S" in page.texts
-    assert "Evaluation loss: pairs" not in page.texts
+    assert "Evaluation loss: X" not in page.texts
     assert page.texts.count("Tom ran.") == 1
+
+
+def test_the_only_kind_of_examples_is_not_drawn_beside_the_overall_loss(tmp_path):
+    assert "pairs" not in Page(write_report(make_run(tmp_path / "tune", kinds=("pairs",)))).texts
+    assert "S" in Page(write_report(make_run(tmp_path / "pretrain", kinds=("R", "S")))).texts
 
 
 def test_baselines_that_differ_are_left_to_each_run(tmp_path):
@@ -271,7 +276,7 @@ def test_summaries_fit_a_terminal_of_80_characters_without_intervals():
 def test_cells_say_what_their_values_are():
     assert cell(1234567, Column("n", "N")) == ("1,234,567", "", "")
     assert cell(0.12345, Column("n", "N", digits=1, scale=100)) == ("12.3", "", "")
-    assert cell({"mean": 0.5, "low": 0.25, "high": 0.75}, Column("n", "N", digits=2)) == ("0.50", "0.25", "0.75")
+    assert cell({"mean": 0.5, "low": 0.25, "high": 0.75}, Column("n", "N", scale=100)) == ("50.0", "25.0", "75.0")
     assert cell(None, Column("n", "N")).value == ""
     assert cell(math.nan, Column("n", "N")).value == "nan"
     assert present([{"a": 1}, {"b": None}], [Column("a", "A"), Column("b", "B")]) == [Column("a", "A")]
