@@ -55,9 +55,7 @@ class Job:
         return score(self.model, self.validation(limit), self.tokenizer, self.trainer.config.precision)
 
 
-def score(
-    model: PreTrainedModel, rows: PackedRows, tokenizer: PreTrainedTokenizerFast, precision: str
-) -> Likelihood:
+def score(model: PreTrainedModel, rows: PackedRows, tokenizer: PreTrainedTokenizerFast, precision: str) -> Likelihood:
     """Likelihood of fixed rows under a model."""
     spelled = np.zeros(model.config.vocab_size, dtype=np.int64)
     lengths = byte_lengths(tokenizer)

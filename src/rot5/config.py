@@ -96,7 +96,8 @@ class EvaluateConfig:
     model: str
     """Run folder, model folder or hub name."""
     data: str = ""
-    """Folder of a prepared corpus (likelihood per denoiser) or of pairs (likelihood, summaries); default: the run's own."""
+    """Folder of a prepared corpus (likelihood per denoiser) or of pairs (likelihood, summaries); default: the run's
+    own validation data."""
     summaries: int = 300
     """Summaries written and scored, of pairs."""
     max_new_tokens: int = 96

@@ -33,8 +33,8 @@ def generate(
 ) -> list[list[int]]:
     """Answers to token id sequences, in their order, special tokens included, cut at the end token.
 
-    Inputs of like length are decoded together, longest first, so that little is padded and memory shows its peak at once.
-    `progress` is told how many answers are done.
+    Inputs of like length are decoded together, longest first, so that little is padded and memory shows its peak at
+    once. `progress` is told how many answers are done.
     """
     answers: list[list[int]] = [[] for _ in inputs]
     by_length = sorted(range(len(inputs)), key=lambda index: -len(inputs[index]))

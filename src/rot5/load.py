@@ -35,7 +35,9 @@ def load(name: str) -> Loaded:
     try:
         config = AutoConfig.from_pretrained(folder)
     except (OSError, json.JSONDecodeError) as error:
-        raise UserError(f"no model {name!r}: neither a folder here nor a name the hub gives ({_first_line(error)})") from error
+        raise UserError(
+            f"no model {name!r}: neither a folder here nor a name the hub gives ({_first_line(error)})"
+        ) from error
     if not config.is_encoder_decoder:
         raise UserError(f"{name} is a {config.model_type} model, not an encoder-decoder")
     try:

@@ -40,10 +40,9 @@ def seed_everything(seed: int) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep freed blocks for the next step instead of giving them back to the system and faulting them in again.
+    """Tell glibc to keep freed blocks for the next step instead of giving them back and faulting them in again.
 
-    A training step on a CPU allocates the same large tensors every time; this saves a tenth to a fifth of it. Nothing happens on
-    other C libraries.
+    A training step on a CPU allocates the same large tensors every time. Nothing happens on other C libraries.
     """
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)

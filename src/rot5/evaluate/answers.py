@@ -19,8 +19,8 @@ def evaluate_summaries(
 ) -> tuple[dict, list[dict]]:
     """Score the model's summaries of the first `count` pairs.
 
-    Returns the entry `summaries` of `eval.json` and the samples. Content words are judged where the text is StoryWorld's,
-    whose facts can be read.
+    Returns the entry `summaries` of `eval.json` and the samples. Content words are judged where the text is
+    StoryWorld's, whose facts can be read.
     """
     chosen = [pair for _, pair in zip(range(count), pairs.references(), strict=False)]
     began = time.perf_counter()

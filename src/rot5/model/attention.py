@@ -16,7 +16,7 @@ from rot5.model.positions import rotate
 
 RotationTable = tuple[torch.Tensor, torch.Tensor]
 Sight = torch.Tensor | Documents | None
-"""What queries may see: an additive mask [B, 1, T, S], documents to attend inside of, or everything (up to causality)."""
+"""What queries may see: an additive mask [B, 1, T, S], documents to attend inside of, or all (up to causality)."""
 
 
 class Attended(NamedTuple):

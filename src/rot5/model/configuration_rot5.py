@@ -1,5 +1,7 @@
 """The settings of a ROT5 model, as a transformers configuration with T5's field names."""
 
+import copy
+
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
@@ -13,10 +15,11 @@ class Rot5Config(PreTrainedConfig):
     """Shape of an encoder-decoder with rotary positions and grouped-query attention.
 
     Fields that T5 has mean what they mean there. `num_decoder_layers` and `num_key_value_heads` default to `num_layers`
-    and `num_heads`. `feed_forward_proj` is an activation (relu, gelu, silu), or `gated-` before one.
-    `rope_parameters` are named as in transformers. `cross_position_encoding` says what cross-attention knows of
-    positions: `none`, or `aligned` (queries turn with decoder positions, keys with encoder positions). `attention_backend` says how packed rows are attended: under a mask
-    (`sdpa`), document by document (`per_document`), or whichever is faster on the device (`auto`).
+    and `num_heads`. `feed_forward_proj` is an activation (relu, gelu, silu), or `gated-` before one. `rope_parameters`
+    are named as in transformers. `cross_position_encoding` says what cross-attention knows of positions: `none`, or
+    `aligned` (queries turn with decoder positions, keys with encoder positions). `attention_backend` says how packed
+    rows are attended: under a mask (`sdpa`), document by document (`per_document`), or by whichever is faster on the
+    device (`auto`).
 
     Raises ValueError for shapes that cannot be built.
     """
@@ -71,6 +74,14 @@ class Rot5Config(PreTrainedConfig):
     def activation(self) -> str:
         """Name of the feed-forward's activation."""
         return self.feed_forward_proj.removeprefix("gated-")
+
+    def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> "Rot5Config":
+        """The configuration of one side, with as many layers as it has: what transformers sizes caches by."""
+        if not decoder or encoder or self.num_decoder_layers == self.num_layers:
+            return self
+        side = copy.copy(self)
+        side.num_layers = self.num_decoder_layers
+        return side
 
     def validate_architecture(self):
         """Refuse impossible shapes (called by transformers when a configuration is made)."""

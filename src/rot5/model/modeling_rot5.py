@@ -57,9 +57,13 @@ def layout(
 def sight_between(
     queries: Layout, keys: Layout, causal: bool, embeds_BTD: torch.Tensor, num_keys: int, per_document: bool
 ) -> Sight:
-    """What one attention may see, in the form its backend wants; None where `causal` alone says everything."""
+    """What one attention may see, in the form its backend wants; None where `causal` alone says everything.
+
+    It does not where several queries stand behind cached keys: PyTorch's causal flag takes both to begin together.
+    """
     B, T = embeds_BTD.shape[:2]
-    if queries.segments_BT is None and keys.segments_BT is None:
+    continues = causal and 1 < T < num_keys
+    if queries.segments_BT is None and keys.segments_BT is None and not continues:
         return None
     ones = torch.ones((B, num_keys), dtype=torch.long, device=embeds_BTD.device)
     key_segments = ones if keys.segments_BT is None else keys.segments_BT
@@ -148,8 +152,8 @@ class Rot5PreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         """Normal, scaled by fan-in; what writes to the residual stream is scaled down with depth (GPT-2).
 
-        The embedding has standard deviation d_model**-0.5, so that tied logits start near unit scale; inputs are scaled up
-        again where they are read.
+        The embedding has standard deviation d_model**-0.5, so that tied logits start near unit scale; inputs are scaled
+        up again where they are read.
         """
         factor = self.config.initializer_factor
         depth = 2 * self.config.num_layers + 3 * self.config.num_decoder_layers
@@ -348,8 +352,9 @@ class Rot5ForConditionalGeneration(Rot5PreTrainedModel, GenerationMixin):
     ) -> Seq2SeqLMOutput | tuple:
         """Logits [B, T, V], and the loss where `labels` are given.
 
-        The loss (nats) is the sum over labels that are not -100, divided by their count, or by `num_items_in_batch` when
-        the batch is one part of a larger step. While training with labels, `logits` is None: they are never all made.
+        The loss (nats) is the sum over labels that are not -100, divided by their count, or by `num_items_in_batch`
+        when the batch is one part of a larger step. While training with labels, `logits` is None: they are never all
+        made.
         """
         return_dict = self.config.return_dict if return_dict is None else return_dict
         output_attentions = bool(self.config.output_attentions if output_attentions is None else output_attentions)

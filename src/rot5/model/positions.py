@@ -17,7 +17,7 @@ def rotation_table(positions_BT: torch.Tensor, d_kv: int, rope_parameters: dict)
     if rope_parameters["rope_type"] not in ROPE_TYPES:
         raise ValueError(f"rope_type {rope_parameters['rope_type']!r} is not one of {', '.join(ROPE_TYPES)}")
     exponents = torch.arange(0, d_kv, 2, dtype=torch.float32, device=positions_BT.device) / d_kv
-    frequencies = rope_parameters["rope_theta"] ** -exponents
+    frequencies = 1.0 / (rope_parameters["rope_theta"] ** exponents)
     angles = positions_BT[:, None, :, None].float() * frequencies
     angles = torch.cat((angles, angles), dim=-1)
     return angles.cos(), angles.sin()

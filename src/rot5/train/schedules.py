@@ -33,8 +33,8 @@ SCHEDULES = {"linear": linear, "cosine": cosine, "constant": constant, "wsd": ws
 def rate(step: int, steps: int, config: ScheduleConfig) -> float:
     """Share of the peak learning rate that update `step` (from 0) of `steps` uses.
 
-    Rises linearly over the warm-up, so that the last warm-up step has the peak; then follows the named shape from 1 down to
-    `final_fraction`, which the last step uses.
+    Rises linearly over the warm-up, so that the last warm-up step has the peak; then follows the named shape from 1
+    down to `final_fraction`, which the last step uses.
 
     >>> [rate(step, 5, ScheduleConfig(name="linear", warmup_fraction=0.2)) for step in range(5)]
     [1.0, 0.75, 0.5, 0.25, 0.0]

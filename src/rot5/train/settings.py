@@ -91,7 +91,8 @@ def problems(config: TrainConfig) -> list[str]:
             found.append(f"train.{key} {getattr(config, key)} must be at least 1")
     if config.micro_batch_rows >= 1 and config.batch_rows % config.micro_batch_rows:
         found.append(
-            f"train.batch_rows {config.batch_rows} must be a multiple of train.micro_batch_rows {config.micro_batch_rows}"
+            f"train.batch_rows {config.batch_rows} must be a multiple of "
+            f"train.micro_batch_rows {config.micro_batch_rows}"
         )
     for key in ("warmup_fraction", "decay_fraction", "final_fraction"):
         if not 0 <= getattr(config.schedule, key) <= 1:

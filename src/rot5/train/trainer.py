@@ -60,8 +60,8 @@ def compiles(setting: str, steps: int) -> bool:
 class Trainer:
     """Trains `model` on rows 0, 1, 2, … of `rows` for `steps` updates, evaluating and saving on the way.
 
-    `evaluate()` gives a flat dict of metrics of the fixed validation sample. Everything that decides the result is in the
-    settings, so that stopping after any checkpoint and going on gives the same weights, bit by bit.
+    `evaluate()` gives a flat dict of metrics of the fixed validation sample. Everything that decides the result is in
+    the settings, so that stopping after any checkpoint and going on gives the same weights, bit by bit.
     """
 
     def __init__(

@@ -1,0 +1,34 @@
+# Everything sets itself up: a fresh machine needs Python 3.11 or newer, with venv, and make.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: demo test test-slow check format clean
+
+demo: $(INSTALLED)          ## train a summarizer from nothing, with a report (about ten minutes on two cores)
+	$(BIN)/rot5 demo --overwrite true
+
+test: $(INSTALLED)          ## the fast tests, no network
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+test-slow: $(INSTALLED)     ## the long ones: full-size claims about StoryWorld and the demo
+	$(BIN)/pytest -m slow
+
+check: $(INSTALLED)         ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(INSTALLED)
+
+clean:
+	rm -rf .venv runs

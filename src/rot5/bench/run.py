@@ -1,0 +1,19 @@
+"""`rot5 bench`: speed and memory, measured on this machine."""
+
+from pathlib import Path
+
+from rot5.bench.train import bench_train
+from rot5.config import BenchConfig
+from rot5.errors import UserError, nearest
+from rot5.folders import write_json
+
+BENCHES = {"train": bench_train}
+
+
+def run(config: BenchConfig) -> None:
+    """Measure, print the table, and write the figures where asked."""
+    if config.what not in BENCHES:
+        raise UserError(f"unknown benchmark {config.what!r}: {nearest(config.what, BENCHES)}")
+    figures = BENCHES[config.what](config)
+    if config.out:
+        write_json(Path(config.out), figures)

@@ -1,0 +1,75 @@
+"""Shared by all tests: no network, one thread per process, and small models and corpora to test on."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse connections to anything but this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        if isinstance(address, tuple) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise OSError(f"tests must not reach the network: {address}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `stories`, `validation`, `pairs` and `held-out` prepared from StoryWorld with one small tokenizer."""
+    from rot5.data import sources
+    from rot5.data.corpus import prepare, prepare_pairs
+    from rot5.data.tokenizer import build_tokenizer, prune_tokenizer
+
+    folder = tmp_path_factory.mktemp("corpora")
+
+    def source(**settings):
+        return sources.SourceConfig(name="storyworld", **settings)
+
+    texts = list(sources.documents(source(limit=300)))
+    tokenizer = prune_tokenizer(build_tokenizer(64), texts, 64)
+    prepare(texts, tokenizer, folder / "stories", source="storyworld")
+    prepare(sources.documents(source(limit=40, split="test")), tokenizer, folder / "validation", source="storyworld")
+    prepare_pairs(sources.pairs(source(limit=60)), tokenizer, folder / "pairs", source="storyworld")
+    prepare_pairs(sources.pairs(source(limit=8, split="held_out")), tokenizer, folder / "held-out", source="storyworld")
+    return folder
+
+
+@pytest.fixture
+def tiny_model() -> Callable:
+    """Makes a small model in evaluation mode, its settings replaced by keyword."""
+    import torch
+
+    from rot5.model.configuration_rot5 import Rot5Config
+    from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
+
+    def make(**settings):
+        torch.manual_seed(0)
+        shape = {
+            "vocab_size": 96,
+            "d_model": 32,
+            "d_kv": 8,
+            "d_ff": 48,
+            "num_layers": 2,
+            "num_decoder_layers": 3,
+            "num_heads": 4,
+            "num_key_value_heads": 2,
+            "feed_forward_proj": "gated-gelu",
+            "pad_token_id": 0,
+            "eos_token_id": 1,
+            "decoder_start_token_id": 2,
+        }
+        return Rot5ForConditionalGeneration(Rot5Config(**{**shape, **settings})).eval()
+
+    return make
