@@ -1,7 +1,6 @@
 """Settings turned into objects: the tokenizer, the model, the rows and the trainer of a run."""
 
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from rot5 import runtime
-from rot5.config import FinetuneConfig, PretrainConfig
+from rot5.config import FinetuneConfig, PretrainConfig, command_line
 from rot5.data import denoise, packing
 from rot5.data.batches import Examples, PackedRows
 from rot5.data.corpus import Corpus, PairCorpus
@@ -83,7 +82,7 @@ def new_model(config: ModelConfig, tokenizer: PreTrainedTokenizerFast, seed: int
     model.generation_config = GenerationConfig(
         pad_token_id=specials.pad, eos_token_id=specials.eos, decoder_start_token_id=specials.decoder_start
     )
-    return model.to(runtime.device())
+    return model.to(runtime.device())  # type: ignore[arg-type]
 
 
 def denoising_rows(
@@ -121,7 +120,7 @@ def _resolved(config: PretrainConfig | FinetuneConfig, model: PreTrainedModel, s
     settings = asdict(config)
     del settings["out"]
     shape = {key: value for key, value in model.config.to_diff_dict().items() if key != "transformers_version"}
-    embedding = model.get_input_embeddings().weight.numel()
+    embedding = model.get_parameter("shared.weight").numel()
     return settings | {
         "derived": {
             "steps": steps,
@@ -211,7 +210,7 @@ def _job(
     overwrite: bool,
 ) -> Job:
     runtime.keep_freed_memory()
-    environment = runtime.environment() | {"command": ["rot5", *sys.argv[1:]]}
+    environment = runtime.environment() | {"command": command_line(title, config)}
     run = begin_run(Path(config.out), resolved, environment, resume=resume, overwrite=overwrite)
     tokenizer.save_pretrained(run.path / "tokenizer")
     sample = validation_rows(config.train.evaluation_examples)

@@ -1,8 +1,9 @@
 """What a user may set: the rooms' settings composed into one object per verb, read from YAML and flags, and checked."""
 
+import json
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -228,6 +229,20 @@ def read(config_class: type[T], verb: str, argv: Sequence[str]) -> T:
     return config_class(**{entry.name: values[entry.name] for entry in fields(config_class)})  # type: ignore[arg-type]
 
 
-def required(config_class: type) -> list[str]:
-    """Keys without a default."""
-    return [e.name for e in fields(config_class) if e.default is MISSING and e.default_factory is MISSING]
+def command_line(verb: str, settings: object) -> list[str]:
+    """The command, as words, that gives these settings: everything that is not at its default."""
+    return ["rot5", verb, *_flags(settings)]
+
+
+def _flags(settings: Any, prefix: str = "") -> Iterator[str]:
+    for entry in fields(settings):
+        value, key = getattr(settings, entry.name), f"{prefix}{entry.name}"
+        default = entry.default if entry.default_factory is MISSING else entry.default_factory()
+        if value == default:
+            continue
+        if is_dataclass(value):
+            yield from _flags(value, f"{key}.")
+        elif isinstance(value, tuple):
+            yield from (f"--{key}", json.dumps([asdict(each) for each in value]))  # type: ignore[arg-type]
+        else:
+            yield from (f"--{key}", str(value).lower() if isinstance(value, bool) else str(value))

@@ -44,7 +44,7 @@ def generate(
         ids = torch.tensor([[*inputs[index], *[pad] * (width - len(inputs[index]))] for index in chosen])
         mask = torch.tensor([[1] * len(inputs[index]) + [0] * (width - len(inputs[index])) for index in chosen])
         with torch.inference_mode(), autocast(model.device, config.precision):
-            output = model.generate(
+            output = model.generate(  # type: ignore[operator]
                 input_ids=ids.to(model.device),
                 attention_mask=mask.to(model.device),
                 max_new_tokens=config.max_new_tokens,
@@ -67,5 +67,7 @@ def write_texts(
     """The model's text for each input text, special tokens dropped."""
     tokenizer = loaded.tokenizer
     inputs = [tokenizer(loaded.prefix + text).input_ids for text in texts]
-    answers = generate(loaded.model, inputs, tokenizer.pad_token_id, config, progress)
+    pad = tokenizer.pad_token_id
+    assert isinstance(pad, int)
+    answers = generate(loaded.model, inputs, pad, config, progress)
     return [text.strip() for text in tokenizer.batch_decode(answers, skip_special_tokens=True)]

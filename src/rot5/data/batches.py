@@ -45,7 +45,8 @@ class Plan(Protocol):
 class Examples(Protocol):
     """What is packed: denoised text or pairs. Example n is the same whoever asks for it, in whatever company."""
 
-    kind_names: tuple[str, ...]
+    @property
+    def kind_names(self) -> tuple[str, ...]: ...
 
     def __len__(self) -> int: ...
 

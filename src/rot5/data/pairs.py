@@ -1,6 +1,6 @@
 """Pairs of an input text and a target text as examples: what fine-tuning packs."""
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,13 +49,13 @@ class PairPlan(NamedTuple):
 class Pairs:
     """Whole pairs: mode token (if one is set), input, EOS; and target, EOS. Story tokens count both texts."""
 
-    kind_names = ("pairs",)
+    kind_names: tuple[str, ...] = ("pairs",)
 
     def __init__(
         self,
         corpus: TextPairs,
         specials: "SpecialIds",
-        mode: Literal["R", "S", "X"] | None,
+        mode: str | None,
         seed: int,
         shuffle: bool = True,
         limit: int | None = None,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers.cache_utils import EncoderDecoderCache
+from transformers.cache_utils import CacheLayerMixin, EncoderDecoderCache
 
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.documents import Documents, attend_in_documents
@@ -98,7 +98,8 @@ class Attention(nn.Module):
         self.d_kv = config.d_kv
         self.layer_index = layer_index
         self.dropout_rate = config.dropout_rate
-        query_width, key_width = config.num_heads * config.d_kv, config.num_key_value_heads * config.d_kv
+        query_width = config.num_heads * config.d_kv
+        key_width = (config.num_key_value_heads or config.num_heads) * config.d_kv
         self.q_proj = nn.Linear(config.d_model, query_width, bias=False)
         self.k_proj = nn.Linear(config.d_model, key_width, bias=False)
         self.v_proj = nn.Linear(config.d_model, key_width, bias=False)
@@ -134,6 +135,7 @@ class Attention(nn.Module):
                 k_BKSd, v_BKSd = cache.self_attention_cache.update(k_BKSd, v_BKSd, self.layer_index)
         elif cache is not None and cache.is_updated.get(self.layer_index):
             layer = cache.cross_attention_cache.layers[self.layer_index]
+            assert isinstance(layer, CacheLayerMixin) and layer.keys is not None and layer.values is not None
             k_BKSd, v_BKSd = layer.keys, layer.values
         else:
             k_BKSd, v_BKSd = self._keys_and_values(memory_BSD, key_table)

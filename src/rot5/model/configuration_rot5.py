@@ -80,12 +80,12 @@ class Rot5Config(PreTrainedConfig):
         if not decoder or encoder or self.num_decoder_layers == self.num_layers:
             return self
         side = copy.copy(self)
-        side.num_layers = self.num_decoder_layers
+        side.num_layers = self.num_decoder_layers or self.num_layers
         return side
 
     def validate_architecture(self):
         """Refuse impossible shapes (called by transformers when a configuration is made)."""
-        if self.num_heads % self.num_key_value_heads:
+        if self.num_heads % (self.num_key_value_heads or self.num_heads):
             raise ValueError(
                 f"num_heads ({self.num_heads}) must be a multiple of num_key_value_heads ({self.num_key_value_heads})"
             )

@@ -142,10 +142,11 @@ class DecoderLayer(GradientCheckpointingLayer):
 class Rot5PreTrainedModel(PreTrainedModel):
     """What all ROT5 modules share: configuration class, initialisation, features of transformers."""
 
+    config: Rot5Config  # type: ignore[assignment]
     config_class = Rot5Config
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
-    _no_split_modules = ("EncoderLayer", "DecoderLayer")
+    _no_split_modules = ["EncoderLayer", "DecoderLayer"]  # noqa: RUF012 (transformers reads a plain class attribute)
     _supports_sdpa = True
 
     @torch.no_grad()
@@ -156,7 +157,7 @@ class Rot5PreTrainedModel(PreTrainedModel):
         up again where they are read.
         """
         factor = self.config.initializer_factor
-        depth = 2 * self.config.num_layers + 3 * self.config.num_decoder_layers
+        depth = 2 * self.config.num_layers + 3 * (self.config.num_decoder_layers or 0)
         if isinstance(module, nn.Linear):
             init.normal_(module.weight, std=factor * module.in_features**-0.5)
         elif isinstance(module, nn.Embedding):
@@ -324,9 +325,12 @@ class Rot5ForConditionalGeneration(Rot5PreTrainedModel, GenerationMixin):
 
     def prepare_decoder_input_ids_from_labels(self, labels: torch.Tensor) -> torch.Tensor:
         """Labels [B, T] shifted right behind the decoder start token, -100 made padding."""
+        start, pad = self.config.decoder_start_token_id, self.config.pad_token_id
+        if start is None or pad is None:
+            raise ValueError("labels need decoder_start_token_id and pad_token_id in the configuration")
         shifted = labels.roll(1, dims=1)
-        shifted[:, 0] = self.config.decoder_start_token_id
-        return shifted.masked_fill(shifted == IGNORED, self.config.pad_token_id)
+        shifted[:, 0] = start
+        return shifted.masked_fill(shifted == IGNORED, pad)
 
     def forward(
         self,
@@ -368,7 +372,9 @@ class Rot5ForConditionalGeneration(Rot5PreTrainedModel, GenerationMixin):
             )  # fmt: skip
         elif not isinstance(encoder_outputs, BaseModelOutput):
             encoder_outputs = BaseModelOutput(*encoder_outputs)
+        assert isinstance(encoder_outputs, BaseModelOutput)
         memory_BSD = encoder_outputs.last_hidden_state
+        assert memory_BSD is not None
         memory = layout(memory_BSD, attention_mask, encoder_segment_ids, encoder_positions)
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
             decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)

@@ -8,12 +8,15 @@ import torch
 ROPE_TYPES = ("default",)
 
 
-def rotation_table(positions_BT: torch.Tensor, d_kv: int, rope_parameters: dict) -> tuple[torch.Tensor, torch.Tensor]:
+def rotation_table(
+    positions_BT: torch.Tensor, d_kv: int, rope_parameters: dict | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosines and sines, float32 [B, 1, T, d], of each position's angles.
 
     Computed in float32 whatever the model's precision: bfloat16 cannot tell positions beyond 256 apart.
     Raises ValueError for a `rope_type` that is not known.
     """
+    assert rope_parameters is not None, "the configuration fills them in"
     if rope_parameters["rope_type"] not in ROPE_TYPES:
         raise ValueError(f"rope_type {rope_parameters['rope_type']!r} is not one of {', '.join(ROPE_TYPES)}")
     exponents = torch.arange(0, d_kv, 2, dtype=torch.float32, device=positions_BT.device) / d_kv

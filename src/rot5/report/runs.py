@@ -43,13 +43,12 @@ class Run:
     @property
     def command(self) -> list[str]:
         """The command line that made the run, as words."""
-        return [str(word) for word in self.config.get("command") or []]
+        return [str(word) for word in self.environment.get("command") or []]
 
     @property
     def parameters(self) -> int | None:
-        """The size of the model: the `parameters` of the configuration, or their `total` where they are told apart."""
-        counted = self.config.get("parameters")
-        return counted.get("total", sum(counted.values())) if isinstance(counted, dict) else counted
+        """The size of the model."""
+        return self.config.get("derived", {}).get("parameters")
 
     @property
     def likelihood(self) -> dict:

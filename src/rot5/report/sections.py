@@ -216,11 +216,8 @@ def commands(runs: Sequence[Run]) -> Html | None:
 
 def details(run: Run) -> Html | None:
     """Settings and machine, folded away."""
-    config = {key: value for key, value in run.config.items() if key != "command"}
-    parts = [
-        _folded("Configuration", config),
-        _folded("Environment", run.environment),
-    ]
+    environment = {key: value for key, value in run.environment.items() if key != "command"}
+    parts = [_folded("Configuration", run.config), _folded("Environment", environment)]
     return join(parts) if any(parts) else None
 
 

@@ -11,9 +11,9 @@ import warnings
 from pathlib import Path
 
 import torch
-import torch.distributed.checkpoint as dcp
 from torch import nn
-from torch.distributed.checkpoint import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_optimizer_state_dict,
@@ -50,7 +50,9 @@ def save_checkpoint(
     with complete_or_absent(target) as partial:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-            dcp.save(_tensors(model, optimizer)[0], storage_writer=HuggingFaceStorageWriter(path=str(partial)))
+            state_dict_saver.save(
+                _tensors(model, optimizer)[0], storage_writer=HuggingFaceStorageWriter(path=str(partial))
+            )
         write_json(partial / "state.json", state)
         files = sorted(path for path in partial.iterdir())
         manifest = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in files}
@@ -78,7 +80,7 @@ def load_checkpoint(checkpoint: Path, model: nn.Module, optimizer: torch.optim.O
     tensors, moments = _tensors(model, optimizer)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-        dcp.load(tensors, storage_reader=HuggingFaceStorageReader(path=str(checkpoint)))
+        state_dict_loader.load(tensors, storage_reader=HuggingFaceStorageReader(path=str(checkpoint)))
     moments |= {
         name.removeprefix("optimizer."): value for name, value in tensors.items() if name.startswith("optimizer.")
     }

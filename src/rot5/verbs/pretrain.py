@@ -41,7 +41,7 @@ def denoising_samples(job: Job) -> list[dict]:
         for index, number in enumerate(chosen.tolist()):
             samples.append(
                 {
-                    "index": int(plan.numbers[number]),
+                    "index": number,
                     "kind": name,
                     "input": job.tokenizer.decode(prompts[index]),
                     "references": [job.tokenizer.decode(targets.row(index).tolist())],

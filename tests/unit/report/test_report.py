@@ -77,9 +77,11 @@ def make_run(
     path: Path, *, figure: float = 44.44, story: str = "Tom ran.", kinds: tuple[str, ...] = ("R", "S")
 ) -> Path:
     path.mkdir(parents=True)
-    config = {"command": ["rot5", "train", "--title", "a b"], "parameters": 3456789, "train": {"steps": 40}}
+    config = {"derived": {"parameters": 3456789}, "train": {"steps": 40}}
     (path / "config.yaml").write_text(yaml.safe_dump(config))
-    (path / "environment.json").write_text(json.dumps({"torch": "9.8.7"}))
+    (path / "environment.json").write_text(
+        json.dumps({"torch": "9.8.7", "command": ["rot5", "train", "--title", "a b"]})
+    )
     lines = []
     for step in range(10, 41, 10):
         at = {"step": step, "seconds": step * 3.0, "story_tokens": step * 100}
@@ -123,8 +125,8 @@ def test_nothing_comes_from_outside_and_texts_stay_texts(tmp_path, several):
     sample = {"index": 6, "input": "s", "references": [HOSTILE], "prediction": HOSTILE}
     with (run / "samples.jsonl").open("a") as lines:
         lines.write(json.dumps(sample) + "\n")
-    (run / "config.yaml").write_text(yaml.safe_dump({"command": ["rot5", "'x'", "<i>"], "title": "<u>titled"}))
-    (run / "environment.json").write_text(json.dumps({"device": "<s>machine"}))
+    (run / "config.yaml").write_text(yaml.safe_dump({"title": "<u>titled"}))
+    (run / "environment.json").write_text(json.dumps({"device": "<s>machine", "command": ["rot5", "'x'", "<i>"]}))
     evaluated = {"likelihood": {HOSTILE: {"loss": 1.5}}, "summaries": {"systems": {HOSTILE: system(1)}}}
     (run / "eval.json").write_text(json.dumps(evaluated))
     (run / "metrics.jsonl").write_text(json.dumps({"step": 1, f"eval/{HOSTILE}/loss": 1.0, "eval/x/loss": 1.0}) + "\n")
