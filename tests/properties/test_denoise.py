@@ -94,7 +94,7 @@ def test_input_and_target_join_to_the_text_and_agree_with_the_reference(lengths,
         if kind == "S":
             ((split, stop),) = bounds
             assert stop == len(text)
-            expected = text[:split], text[split:] + [EOS] * (ends or split == len(text))
+            expected = text[:split], text[split:] + [EOS] * ends
         else:
             sentinels = list(range(FIRST_SENTINEL, FIRST_SENTINEL + len(bounds)))
             expected = corrupt(text, bounds, sentinels, EOS, ends)
