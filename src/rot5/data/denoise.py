@@ -3,8 +3,8 @@
 The mixture follows UL2 (Tay et al. 2022, arXiv:2205.05131), R and X the random spans of T5 (Raffel et al. 2020). What
 decides an example's lengths is drawn first and costs nothing per token, so rows are packed before any token is read.
 
-Short pieces: a piece of one token, always a whole document, is all noise under R and X; under S it is its own prefix and
-the target is EOS alone.
+Short pieces: a piece of one token, always a whole document, is all noise under R and X; under S it is its own prefix
+and the target is EOS alone.
 """
 
 from collections.abc import Sequence
