@@ -27,7 +27,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `stories`, `validation`, `pairs` and `held-out` prepared from StoryWorld with one small tokenizer."""
+    """A folder with `stories`, `validation`, `pairs` and `held-out` of StoryWorld, all with one small tokenizer."""
     from rot5.data import sources
     from rot5.data.corpus import prepare, prepare_pairs
     from rot5.data.tokenizer import build_tokenizer, prune_tokenizer

@@ -1,5 +1,6 @@
 """Settings turned into objects: the tokenizer, the model, the rows and the trainer of a run."""
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -121,15 +122,13 @@ def _resolved(config: PretrainConfig | FinetuneConfig, model: PreTrainedModel, s
     del settings["out"]
     shape = {key: value for key, value in model.config.to_diff_dict().items() if key != "transformers_version"}
     embedding = model.get_parameter("shared.weight").numel()
-    return settings | {
-        "derived": {
-            "steps": steps,
-            "parameters": model.num_parameters(),
-            "parameters_without_embedding": model.num_parameters() - embedding,
-            "shape": shape,
-            **derived,
-        }
+    derived |= {
+        "steps": steps,
+        "parameters": model.num_parameters(),
+        "parameters_without_embedding": model.num_parameters() - embedding,
+        "shape": shape,
     }
+    return json.loads(json.dumps(settings | {"derived": derived}))
 
 
 def pretraining(config: PretrainConfig, *, resume: bool, overwrite: bool) -> Job:

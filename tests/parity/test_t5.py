@@ -1,4 +1,4 @@
-"""The whole model against transformers' T5: with all positions 0, RoPE turns nothing and T5's bias, zeroed, adds nothing."""
+"""The whole model against transformers' T5: at position 0 RoPE turns nothing, and T5's zeroed bias adds nothing."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ SPECIAL = {"pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0}
 
 
 def t5_weights(theirs: T5ForConditionalGeneration) -> dict[str, torch.Tensor]:
-    """Our names for T5's weights. Ours scales the embedding where it is read, T5 where it is predicted from; ours divides
+    """T5's weights by our names. We scale the embedding where it is read, T5 where it is predicted from; we divide
     scores by sqrt(d_kv), T5 does not."""
     own, d_model, d_kv = theirs.state_dict(), theirs.config.d_model, theirs.config.d_kv
     ours = {"shared.weight": own["shared.weight"] * d_model**-0.5}

@@ -1,0 +1,166 @@
+"""The loop: gradients do not depend on the cut of the batch, and stopping does not change the result."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from tolerances import OTHER_CUT
+
+from rot5.build import pretraining
+from rot5.config import PretrainConfig
+from rot5.data.packing import PackConfig
+from rot5.errors import UserError
+from rot5.model.settings import ModelConfig
+from rot5.train.checkpoint import checkpoints, load_checkpoint
+from rot5.train.losses import backward_step, language_model_loss, to_tensors
+from rot5.train.optimizers import build_optimizer
+from rot5.train.run_folder import RunFolder
+from rot5.train.settings import OptimizerConfig, TrainConfig
+from rot5.verbs import pretrain
+
+
+@pytest.fixture
+def settings(corpora, tmp_path) -> PretrainConfig:
+    return PretrainConfig(
+        corpus=str(corpora / "stories"),
+        validation=str(corpora / "validation"),
+        out=str(tmp_path / "run"),
+        model=ModelConfig(preset="smoke", dropout_rate=0.1),
+        pack=PackConfig(encoder_length=256, decoder_length=160),
+        train=TrainConfig(
+            steps=6,
+            batch_rows=4,
+            micro_batch_rows=2,
+            evaluate_every=3,
+            evaluation_examples=10,
+            checkpoint_every=2,
+            keep_checkpoints=9,
+            log_every=4,
+        ),
+    )
+
+
+def test_the_cut_into_micro_batches_does_not_change_the_gradient(settings):
+    job = pretraining(replace(settings, model=ModelConfig(preset="smoke")), resume=False, overwrite=False)
+    batch = job.trainer.rows.rows(0, 4)
+    counts = [(row != -100).sum() for row in batch.fields["labels"]]
+    assert len(set(counts)) > 1, "parts of equal size would hide a mean of means"
+    loss = language_model_loss(job.model, job.model.device, "float32")
+    found = []
+    for rows in (4, 2, 1):
+        job.model.zero_grad()
+        value = backward_step(loss, to_tensors(batch.fields, job.model.device), rows, batch.num_targets)
+        found.append((value, torch.cat([parameter.grad.flatten() for parameter in job.model.parameters()])))
+    for value, gradient in found[1:]:
+        torch.testing.assert_close(value, found[0][0], rtol=OTHER_CUT, atol=0)
+        assert (gradient - found[0][1]).norm() / found[0][1].norm() < OTHER_CUT
+
+
+def weights(run: RunFolder) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(run.export / "model.safetensors")
+
+
+def test_stopping_and_resuming_gives_the_same_bits(settings, tmp_path):
+    """Dropout is on, so that the random state counts too; the stop falls between two lines of metrics."""
+    pretrain.run(settings)
+    whole = RunFolder(tmp_path / "run")
+
+    stopped = replace(settings, out=str(tmp_path / "stopped"))
+    job = pretraining(stopped, resume=False, overwrite=False)
+    step = job.trainer._step
+
+    def stop_after_three(*arguments):
+        step(*arguments)
+        if job.trainer.state.step == 3:
+            raise KeyboardInterrupt
+
+    job.trainer._step = stop_after_three
+    with pytest.raises(KeyboardInterrupt):
+        job.trainer.train()
+    pretrain.run(stopped, resume=True)
+    again = RunFolder(tmp_path / "stopped")
+
+    expected, found = weights(whole), weights(again)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    timed = ("seconds", "speed/story_tokens_per_second")
+    timeless = [
+        [{key: value for key, value in record.items() if key not in timed} for record in run.metrics()]
+        for run in (whole, again)
+    ]
+    assert timeless[0] == timeless[1]
+    assert whole.evaluation()["likelihood"] == again.evaluation()["likelihood"]
+    assert {"R", "S", "X32", "X64", "overall"} == set(whole.evaluation()["likelihood"])
+    assert [sample["kind"] for sample in whole.samples()] == [sample["kind"] for sample in again.samples()]
+
+
+def test_two_evaluations_give_the_same_number(settings):
+    job = pretraining(settings, resume=False, overwrite=False)
+    job.model.eval()
+    first, second = job.likelihood(), job.likelihood()
+    assert all((a == b).all() for a, b in zip(first, second, strict=True))
+    assert len(first.kinds) == 40
+
+
+def test_a_run_is_neither_overwritten_nor_changed_in_passing(settings):
+    pretraining(settings, resume=False, overwrite=False)
+    with pytest.raises(UserError, match=r"--resume .* --overwrite"):
+        pretraining(settings, resume=False, overwrite=False)
+    other = replace(settings, seed=1)
+    with pytest.raises(UserError, match="seed: 0 -> 1"):
+        pretraining(other, resume=True, overwrite=False)
+    pretraining(other, resume=False, overwrite=True)
+    assert RunFolder(pretraining(other, resume=True, overwrite=False).run.path).config()["seed"] == 1
+
+
+def test_a_damaged_checkpoint_is_told(settings):
+    job = pretraining(settings, resume=False, overwrite=False)
+    job.trainer.train()
+    newest = checkpoints(job.run.checkpoints)[-1]
+    file = next(newest.glob("*.safetensors"))
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(UserError, match="damaged"):
+        load_checkpoint(newest, job.model, job.trainer.optimizer)
+
+
+def test_unfinished_checkpoints_are_not_offered_and_old_ones_go(settings):
+    job = pretraining(
+        replace(settings, train=replace(settings.train, keep_checkpoints=2)), resume=False, overwrite=False
+    )
+    job.trainer.train()
+    assert [path.name for path in checkpoints(job.run.checkpoints)] == ["step-00000004", "step-00000006"]
+    (job.run.checkpoints / "step-00000006" / "manifest.json").unlink()
+    assert [path.name for path in checkpoints(job.run.checkpoints)] == ["step-00000004"]
+
+
+def test_a_torn_line_of_metrics_is_left_out(settings):
+    job = pretraining(settings, resume=False, overwrite=False)
+    job.run.metrics_file.write_text(json.dumps({"step": 1}) + '\n{"step": 2, "tra')
+    assert job.run.metrics() == [{"step": 1}]
+
+
+def test_only_matrices_decay(tiny_model):
+    model = tiny_model()
+    decayed, undecayed = build_optimizer(model, OptimizerConfig(weight_decay=0.3)).param_groups
+    assert (decayed["weight_decay"], undecayed["weight_decay"]) == (0.3, 0.0)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    assert {names[id(parameter)] for parameter in undecayed["params"]} == {
+        name for name in names.values() if "norm" in name or name == "shared.weight"
+    }
+    assert len(decayed["params"]) + len(undecayed["params"]) == len(names)
+
+
+def test_pretraining_learns(settings, tmp_path):
+    longer = replace(
+        settings,
+        model=ModelConfig(preset="smoke"),
+        train=replace(settings.train, steps=60, batch_rows=8, micro_batch_rows=8, log_every=20, evaluate_every=0),
+    )
+    pretrain.run(longer)
+    losses = [record["train/loss"] for record in RunFolder(tmp_path / "run").metrics() if "train/loss" in record]
+    assert losses[-1] < losses[0] - 0.5
