@@ -129,6 +129,8 @@ class ReportConfig:
 
     folder: str
     """Run folder, or a folder of run folders."""
+    markdown: str = ""
+    """Also write the tables and samples as Markdown to this file."""
 
 
 @dataclass(frozen=True, kw_only=True)
