@@ -2,7 +2,7 @@
 
     python scripts/pretraining_pays.py --data DIR --pretrained RUN --out DIR --workers 2
 
-Runs what is missing (a run with an `eval.json` is done), then writes `docs/results/pretraining.md` and `pretraining.json`.
+Runs what is missing (a run with an `eval.json` is done), then writes `pretraining.md` and `.json` in `docs/results`.
 Both models get the same pairs, updates, batches and learning rate; they differ in where their weights start.
 """
 
@@ -94,10 +94,11 @@ Written by `scripts/pretraining_pays.py`. Measured on {environment["device"]}, t
 
 The `demo` preset is pretrained once on StoryWorld stories without their summaries, with the default UL2 mixture:
 {last["story_tokens"]:,} story tokens in {last["seconds"] / 60:.0f} minutes on one core,
-{pretrained["bits_per_byte"]["mean"]:.3f} bits per byte on test stories. It and a new model of the same shape are then tuned
-on the same labelled pairs: the same {STEPS} updates of 4 packed rows, the same rates, the same mode token `[S]`. All
-figures are over {len(seeds)} seeds, mean (lowest to highest), on 300 stories whose compositions (plot with side event, plot with hero,
-plot with object) neither model has met. References score {results[0]["ceiling_rougeL"]:.1f} ROUGE-L against each other.
+{pretrained["bits_per_byte"]["mean"]:.3f} bits per byte on test stories. It and a new model of the same shape are then
+tuned on the same labelled pairs: the same {STEPS} updates of 4 packed rows, the same rates, the same mode token `[S]`.
+All figures are over {len(seeds)} seeds, mean (lowest to highest), on 300 stories whose compositions (plot with side
+event, plot with hero, plot with object) neither model has met. References score
+{results[0]["ceiling_rougeL"]:.1f} ROUGE-L against each other.
 
 {table(results)}
 

@@ -1,8 +1,8 @@
 """Attention inside documents: packed rows are taken apart, documents of like length are attended together.
 
 On a CPU, attention over masked rows costs more than all matrix products of a small model; this does no work across
-documents. Shape suffixes: B rows, T or S positions of a row, C cells (all documents of all groups, padded in their group),
-N documents of a group, H heads, K key-value heads, G query heads per key-value head, d head width.
+documents. Shape suffixes: B rows, T or S positions of a row, C cells (all documents of all groups, padded in their
+group), N documents of a group, H heads, K key-value heads, G query heads per key-value head, d head width.
 """
 
 from typing import NamedTuple

@@ -35,7 +35,7 @@ def markdown_table(rows: Sequence[Row], columns: Sequence[Column]) -> str:
 
 
 def write_markdown(folder: Path, path: Path) -> Path:
-    """Write the results of a run folder, or of a folder of run folders, to `path`. Raises UserError where there is none."""
+    """Write the results of a run folder, or of a folder of them, to `path`. Raises UserError where there is no run."""
     runs = find_runs(folder)
     parts = [
         f"# Results of {folder.resolve().name}",
