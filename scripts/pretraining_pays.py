@@ -17,7 +17,7 @@ from pathlib import Path
 
 STEPS = 500
 HEADLINE = 300
-SIZES = (HEADLINE, 100, 1000, 3000, 10_000)
+SIZES = (HEADLINE, 100, 1000, 10_000)
 SEEDS = (0, 1, 2)
 STARTS = ("pretrained", "new")
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 from rot5 import runtime
 from rot5.config import FinetuneConfig, PretrainConfig, command_line
@@ -233,5 +234,6 @@ def _job(
 
 def export(job: Job) -> None:
     """Write the model and its tokenizer as a folder that transformers loads."""
+    logging.disable_progress_bar()
     job.model.save_pretrained(job.run.export)
     job.tokenizer.save_pretrained(job.run.export)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 import rot5.model.modeling_rot5  # noqa: F401 (registers the architecture)
 from rot5.errors import UserError
@@ -29,6 +30,7 @@ def model_folder(name: str) -> str:
 
 def load(name: str) -> Loaded:
     """Load a model for use. Raises UserError if there is none of that name, or it is no encoder-decoder."""
+    logging.disable_progress_bar()
     folder = model_folder(name)
     if Path(name).is_dir() and not (Path(folder) / "config.json").is_file():
         raise UserError(f"{name} holds no exported model (no export/ and no config.json in it)")
