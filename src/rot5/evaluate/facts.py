@@ -1,0 +1,376 @@
+"""Facts: which of them a story's text supports, and which content words of a summary are true of its story."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from rot5.evaluate import reading_words as words
+from rot5.evaluate.reading import Event, Phrase, Reading, is_function, meaning, people, read
+
+Fact = tuple[str, str, str]
+"""(subject, relation, object) in words of the text: ("Tom", "found", "red kite")."""
+
+RELATIONS = {
+    "had": "have",
+    "wanted": "want",
+    "lost": "lose",
+    "found": "find",
+    "gave": "give",
+    "took": "take",
+    "hid": "hide",
+    "broke": "break",
+    "got": "get",
+    "won": "win",
+    "gave up on": "give up",
+    "shared": "share",
+    "fixed": "fix",
+    "built": "build",
+    "helped": "help",
+    "saved": "save",
+    "forgave": "forgive",
+    "warned": "warn",
+    "visited": "visit",
+    "met": "meet",
+    "tricked": "trick",
+    "laughed at": "laugh at",
+    "became friends with": "become friends",
+    "saw": "see",
+    "cheated in": "cheat",
+    "fell into": "fall into the water",
+    "hurt": "hurt a knee",
+    "sang": "sing a song",
+    "forgot": "forget",
+    "ran": "run away",
+    "said": "say sorry",
+    "was afraid of": "be",
+    "learned to": "learn",
+}
+"""The action that each relation of a fact is told with; relations that take more are in `_supports`."""
+ARTICLES = ("the ", "a ", "an ")
+
+
+class ContentScore(NamedTuple):
+    """Counts of one summary: content words that are true, all its content words, facts it states, facts of the story."""
+
+    true_words: int
+    content_words: int
+    covered: int
+    facts: int
+
+
+class JudgedWord(NamedTuple):
+    """A content word of a summary, where it stands among the tokens, and whether it is true of the story in its role."""
+
+    at: int
+    text: str
+    true: bool
+
+
+def verify_facts(story: str, facts: Iterable[Sequence[str]]) -> list[Fact]:
+    """The facts that the text does not support, out of (subject, relation, object) triples.
+
+    A fact is supported when a clause of narration has its subject by name, its action and its whole object. Raises
+    ValueError for a relation that the reader does not know.
+    """
+    reading = _story(story).reading
+    return [(s, r, o) for s, r, o in facts if not _supports(reading, s, r, o)]
+
+
+def _supports(reading: Reading, subject: str, relation: str, thing: str) -> bool:
+    events = [event for event in reading.events if not event.unreal]
+    if relation == "ended":
+        return reading.ending == thing
+    if relation == "felt":
+        return reading.final_feelings.get(subject) == thing
+    if relation == "was at":
+        return subject in reading.places.get(thing, ())
+    if relation in ("was", "stayed"):
+        action = "break" if relation == "was" else "stay lost"
+        of_it = [event for event in events if event.action == action]
+        return any(phrase.text == subject for e in of_it for phrase in (*e.agents, *(p for _, p in e.things)))
+    if relation == "told":
+        return any(e.action == f"tell {thing}" and _by_name(e, subject) for e in events)
+    if relation not in RELATIONS:
+        raise ValueError(f"unknown relation of a fact: {relation!r}; known are {', '.join(RELATIONS)}")
+    action, wanted = RELATIONS[relation], _plain(thing)
+    for event in events:
+        if event.action != action or not _by_name(event, subject):
+            continue
+        if relation == "learned to":
+            goal = event.purpose
+            if goal and any(f"{goal.verb} {phrase.text}" == wanted.replace(" the ", " ") for _, phrase in goal.things):
+                return True
+        elif relation == "was afraid of":
+            afraid = any(phrase.head == "afraid" for _, phrase in event.things)
+            if afraid and any(link == "of" and phrase.text == wanted for link, phrase in event.things):
+                return True
+        elif action in ("say sorry", "run away") or any(
+            wanted in (phrase.text, phrase.head) for _, phrase in event.things
+        ):
+            return True
+    return False
+
+
+def _plain(thing: str) -> str:
+    for article in ARTICLES:
+        thing = thing.removeprefix(article)
+    return thing
+
+
+def _by_name(event: Event, name: str) -> bool:
+    return any(phrase.kind == "name" and phrase.head == name for phrase in event.agents)
+
+
+class _Story:
+    """A story read once, indexed for the summaries to be judged by it."""
+
+    def __init__(self, text: str):
+        self.reading = read(text)
+        self.cast = self.reading.cast
+        self.by_action: dict[str, list[Event]] = {}
+        self.owners: dict[str, set[str]] = {}
+        self.traits: dict[str, set[str]] = {name: {kind} for name, kind in self.cast.items()}
+        for event in self.reading.events:
+            if not event.unreal:
+                for told in (event, *self._implied(event)):
+                    self.by_action.setdefault(told.action, []).append(told)
+                self._note_traits(event)
+        self._note_owners()
+        self.main_facts = self._main_facts()
+
+    def _implied(self, event: Event) -> Iterator[Event]:
+        """What is true with an event: who is given gets, who is met meets."""
+        others = [p for link, p in event.things if self.people(p) <= self.cast.keys() and link in ("", "to", "with")]
+        things = [(link, p) for link, p in event.things if p not in others]
+        if event.action == "give" and others:
+            yield Event("get", -1, others, things, action="get", who=self._all(others))
+        if event.action in ("meet", "become friends", "share", "fix", "build", "learn") and others:
+            them = [("", p) for p in event.agents] if event.action in ("meet", "become friends") else []
+            yield Event(event.verb, -1, others, them + things, action=event.action, who=self._all(others))
+
+    def people(self, phrase: Phrase) -> frozenset[str]:
+        return people(phrase, self.cast)
+
+    def _all(self, phrases: Iterable[Phrase]) -> frozenset[str]:
+        return frozenset().union(*(self.people(phrase) for phrase in phrases))
+
+    def _note_traits(self, event: Event) -> None:
+        if event.verb != "be" or not event.who:
+            return
+        for link, phrase in event.things:
+            if not link and phrase.kind != "name":
+                said = {meaning(word) for _, word in phrase.adjectives} | {meaning(phrase.head)}
+                for who in event.who:
+                    self.traits.setdefault(who, set()).update(said)
+
+    def _note_owners(self) -> None:
+        for phrase in self.reading.phrases:
+            if phrase.kind == "name":
+                self.traits[phrase.head].update(meaning(word) for _, word in phrase.adjectives)
+            elif phrase.owner:
+                self.owners.setdefault(meaning(phrase.head), set()).update(self.people(phrase.owner))
+        for action in ("have", "get", "win", "take"):
+            for event in self.by_action.get(action, ()):
+                for _, phrase in event.things:
+                    self.owners.setdefault(meaning(phrase.head), set()).update(event.who & self.cast.keys())
+
+    def _main_facts(self) -> list[tuple[str, str, str]]:
+        """Hero, other, place, main object, key events and ending, as (what, who, which)."""
+        named = [p.head for p in self.reading.phrases if p.kind == "name"]
+        ranked = sorted(self.cast, key=named.count, reverse=True)[:2]
+        facts = [("name", name, "") for name in ranked]
+        if self.reading.places:
+            facts.append(("place", "", max(self.reading.places, key=lambda place: len(self.reading.places[place]))))
+        nouns = [meaning(p.head) for p in self.reading.phrases if p.kind == "thing" and p.adjectives]
+        if nouns:
+            facts.append(("object", "", max(dict.fromkeys(nouns), key=nouns.count)))
+        for event in self.reading.events:
+            for phrase in event.agents:
+                fact = ("event", phrase.head, event.action)
+                if event.action in words.KEY_ACTIONS and not event.unreal and phrase.head in ranked:
+                    facts.append(fact)
+        facts += [
+            ("feeling", who, feeling) for who, feeling in self.reading.final_feelings.items() if who in ranked[:1]
+        ]
+        return list(dict.fromkeys(facts))
+
+
+@lru_cache(maxsize=1 << 12)
+def _story(text: str) -> _Story:
+    return _Story(text)
+
+
+def judged_words(story: str, summary: str) -> list[JudgedWord]:
+    """The content words of a summary in their order, each with whether it is true of the story in its role.
+
+    Content is every word but function words and words like "end" or "feel" that carry a sentence. A verb and its agents
+    are true when the story tells the same event of the same agent; an object when it is that of the event, and its
+    adjective when the story gives it to that object; a place when somebody of the event was there; a feeling when it is
+    the last one of its person. A word in none of these roles is true when the story has it.
+    """
+    return _Judge(_story(story), summary).words()
+
+
+def score_summary(story: str, summary: str) -> ContentScore:
+    """How many content words of a summary are true of the story, and how many of the story's main facts it states.
+
+    The facts are who it is about (two names), the main object, the place, what the two did, and how the first of them
+    felt in the end.
+    """
+    judge = _Judge(_story(story), summary)
+    judged = judge.words()
+    facts = judge.story.main_facts
+    covered = sum(judge.states(*fact) for fact in facts)
+    return ContentScore(sum(word.true for word in judged), len(judged), covered, len(facts))
+
+
+def content(story: str, summary: str) -> tuple[int, int, int, int]:
+    """`score_summary` as a plain tuple, the form that `rot5.evaluate.summaries` takes."""
+    return tuple(score_summary(story, summary))
+
+
+class _Judge:
+    """One summary beside its story: a verdict for each position that holds a content word in a role."""
+
+    def __init__(self, story: _Story, summary: str):
+        self.story = story
+        self.reading = read(summary, story.cast)
+        self.verdicts: dict[int, bool] = {}
+        self.stated: set[tuple[str, str]] = set()
+        for event in self.reading.events:
+            self._judge_event(event)
+        for phrase in self.reading.phrases:
+            self._judge_owner(phrase)
+
+    def words(self) -> list[JudgedWord]:
+        judged = []
+        verbs = {event.at for event in self.reading.events if event.verb != "be"}
+        names = {phrase.at for phrase in self.reading.phrases if phrase.kind == "name"}
+        for at, token in enumerate(self.reading.tokens):
+            small = token.lower()
+            if not token[0].isalpha() or small in words.LIGHT or len(small) < 2:
+                continue
+            if is_function(small) and at not in verbs and at not in names:
+                continue
+            if at in self.verdicts:
+                true = self.verdicts[at]
+            elif at in names:
+                true = token in self.story.cast
+            else:
+                true = meaning(small) in self.story.reading.lemmas
+            judged.append(JudgedWord(at, token, true))
+        return judged
+
+    def states(self, what: str, who: str, which: str) -> bool:
+        """Whether the summary states a main fact of the story."""
+        if what == "name":
+            return who in self.reading.cast
+        if what == "place":
+            return which in {phrase.head for phrase in self.reading.phrases}
+        if what == "object":
+            return which in self.reading.objects
+        if what == "feeling":
+            return any(feeling == which for _, feeling in self.reading.feelings)
+        return (who, which) in self.stated
+
+    def _mark(self, at: int, true: bool) -> None:
+        self.verdicts[at] = self.verdicts.get(at, True) and true
+
+    def _judge_event(self, event: Event) -> None:
+        story = self.story
+        if event.unreal:
+            for phrase in event.agents:
+                if phrase.kind == "name":
+                    self._mark(phrase.at, phrase.head in story.cast)
+            self._mark(event.at, event.verb in words.WISHED or meaning(event.verb) in story.reading.lemmas)
+            self._judge_things(event, [], [])
+            return
+        if event.verb in ("be", "feel", "make", "leave", "end", "become") and self._judge_state(event):
+            return
+        actions = {event.action} | words.ALTERNATIVES.get(event.action, frozenset())
+        told = [other for action in actions for other in story.by_action.get(action, ())]
+        matched = [other for other in told if not event.who or not other.who or event.who & other.who]
+        self._mark(event.at, bool(matched))
+        for at in event.marks:
+            if at >= 0:
+                self._mark(at, bool(matched))
+        for phrase in event.agents:
+            if phrase.kind == "name":
+                self._mark(phrase.at, any(phrase.head in other.who for other in matched))
+        for other in matched:
+            self.stated.update((who, other.action) for who in event.who & other.who)
+        self._judge_things(event, matched, told)
+
+    def _judge_state(self, event: Event) -> bool:
+        """Judge "was glad", "was shy", "was at the park"; whether there is nothing more to judge."""
+        story = self.story
+        names = [p for p in event.agents if p.kind == "name"]
+        if event.verb in ("make", "leave"):
+            names = [p for link, p in event.things if not link and p.kind == "name"] or names
+        for link, phrase in event.things:
+            if link or phrase.kind == "name" or phrase.kind == "pronoun":
+                continue
+            if phrase.head in words.FEELINGS and event.verb != "become":
+                who = [name.head for name in names] or sorted(event.who & story.cast.keys())
+                final = story.reading.final_feelings
+                true = any(final.get(name) == phrase.head for name in who) or (
+                    self._has_trait(who, phrase.head) and phrase.head not in final.values()
+                )
+                self._mark(phrase.at, true)
+                for name in names:
+                    self._mark(name.at, true)
+            elif event.verb == "be":
+                who = [name.head for name in names] or sorted(event.who)
+                for at, word in (*phrase.adjectives, (phrase.at, phrase.head)):
+                    self._mark(at, self._has_trait(who, word))
+        for name in names:
+            self._mark(name.at, name.head in story.cast)
+        rest = [(link, p) for link, p in event.things if link or p.kind == "name"]
+        if event.verb in ("be", "feel", "end") or (event.verb == "make" and not event.things):
+            self._judge_things(Event("be", event.at, event.agents, rest, who=event.who), [], [])
+            return True
+        return False
+
+    def _has_trait(self, who: Iterable[str], word: str) -> bool:
+        return any(meaning(word) in self.story.traits.get(name, ()) for name in who)
+
+    def _judge_things(self, event: Event, matched: list[Event], told: list[Event]) -> None:
+        for link, phrase in event.things:
+            if phrase.at in event.marks:
+                continue
+            if phrase.kind == "name":
+                self._judge_person(event, phrase, matched, link)
+            elif phrase.head in words.PLACES and link:
+                present = self.story.reading.places.get(phrase.head)
+                self._mark(phrase.at, bool(present) and (not event.who or bool(event.who & present)))
+            elif phrase.kind in ("thing", "quality"):
+                self._judge_thing(phrase, told, link or event.at < 0)
+
+    def _judge_person(self, event: Event, phrase: Phrase, matched: list[Event], link: str) -> None:
+        """A name that is no agent: of the cast, and where the story says to whom it happened, that one."""
+        true = phrase.head in self.story.cast
+        if link in ("", "to") and true:
+            met = [self.story.people(p) for other in matched for at, p in other.things if at in ("", "to")]
+            met = [who for who in met if who & self.story.cast.keys()]
+            true = not met or any(phrase.head in who for who in met)
+        self._mark(phrase.at, true)
+
+    def _judge_thing(self, phrase: Phrase, told: list[Event], free: str | bool) -> None:
+        noun = meaning(phrase.head)
+        true = noun in self.story.reading.lemmas
+        if true and told and not free:
+            objects = [p for other in told for link, p in other.things if not link]
+            nouns = {meaning(p.head) for p in objects if p.kind == "thing"}
+            true = not nouns or noun in nouns or any(p.head == "it" for p in objects)
+        self._mark(phrase.at, true)
+        given = self.story.reading.objects.get(noun, frozenset())
+        for at, word in phrase.adjectives:
+            self._mark(at, meaning(word) in given)
+
+    def _judge_owner(self, phrase: Phrase) -> None:
+        if phrase.owner and phrase.owner.kind == "name":
+            owners = self.story.owners.get(meaning(phrase.head), frozenset())
+            true = phrase.owner.head in (owners or self.story.cast)
+            self._mark(phrase.owner.at, true)

@@ -1,0 +1,691 @@
+"""The reader: from the text of a story or a summary to who is in it, what happened, where, and how it ended.
+
+A shallow parser for plain past-tense English, in one pass from left to right. It knows function words and the forms of
+verbs, and tells noun phrases by their place; it needs no model and knows nothing of where the text comes from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from rot5.evaluate import reading_words as words
+
+_TOKEN = re.compile(r"[A-Za-z]+(?:'(?!s\b)[a-z]+)?|'s\b|\d+|\n|[^\sA-Za-z\d]")
+_STOPS = frozenset(".!?\n:;")
+_SILENT_E = re.compile(r"^[^aeiou]*[aeiouy][bdgklmnprstz]$|[cvu]$|[^s]s$|[dr]g$|[^aeiou]l$|[aeiou]z$")
+_QUOTES = {'"': '"', "\u201c": '"', "\u201d": '"'}
+
+
+@dataclass(slots=True)
+class Phrase:
+    """A noun phrase: a name, a pronoun, a thing with its adjectives, or a quality ("happy")."""
+
+    kind: str
+    """name, pronoun, thing or quality."""
+    head: str
+    """The name, the pronoun, or the noun in small letters."""
+    at: int
+    """The position of the head among the tokens."""
+    adjectives: tuple[tuple[int, str], ...] = ()
+    """Position and word of each."""
+    owner: Phrase | None = None
+
+    @property
+    def text(self) -> str:
+        """Adjectives and head, without articles."""
+        return " ".join([*(word for _, word in self.adjectives), self.head])
+
+
+@dataclass(slots=True)
+class Event:
+    """A verb with who did it and what to: the unit in which stories and summaries are compared."""
+
+    verb: str
+    """The base form."""
+    at: int
+    """The position of the verb among the tokens; -1 for an event that is only implied."""
+    agents: list[Phrase]
+    things: list[tuple[str, Phrase]] = field(default_factory=list)
+    """Preposition ("" for an object) and phrase."""
+    particles: list[tuple[int, str]] = field(default_factory=list)
+    unreal: bool = False
+    """Denied, wished or only possible: "did not win", "wanted to win"."""
+    passive: bool = False
+    action: str = ""
+    """What happened, one phrase for all its wordings: "run away"."""
+    who: frozenset[str] = frozenset()
+    """Everyone who may be the agent: one name, or several where a pronoun leaves it open."""
+    marks: frozenset[int] = frozenset()
+    """Positions of the particles and objects that are part of the action ("the truth" of "tell the truth")."""
+    purpose: Event | None = None
+    """The infinitive that depends on it: "learned to ride"."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """All that the reader finds in a text."""
+
+    tokens: list[str]
+    cast: dict[str, str]
+    """Name to kind: boy, girl, frog."""
+    events: list[Event]
+    phrases: list[Phrase]
+    objects: dict[str, frozenset[str]]
+    """Noun to the adjectives it is given."""
+    places: dict[str, frozenset[str]]
+    """Place to who was there."""
+    feelings: tuple[tuple[str, str], ...]
+    """Who felt what, in the order of the text: the last of each person is the ending."""
+    lemmas: frozenset[str]
+    """Every word of the text, speech included, in its base form."""
+    spoken: frozenset[int]
+    """Positions of tokens between quotation marks."""
+
+    @property
+    def final_feelings(self) -> dict[str, str]:
+        """Who feels what at the end."""
+        return dict(self.feelings)
+
+    @property
+    def ending(self) -> str:
+        """happy or sad, as the last feeling is; empty where none is told."""
+        for _, feeling in reversed(self.feelings):
+            return "happy" if feeling in words.HAPPY else "sad"
+        return ""
+
+
+def base_form(word: str) -> str:
+    """The base form of a word: "found" to "find", "shared" to "share", "plums" to "plum".
+
+    >>> base_form("carried"), base_form("stopped"), base_form("berries")
+    ('carry', 'stop', 'berry')
+    """
+    if word in words.IRREGULAR:
+        return words.IRREGULAR[word]
+    if word in words.PRESENT:
+        return words.PRESENT[word]
+    if word.endswith("ed") and len(word) > 4 and word not in words.NOT_PAST:
+        return _stem(word[:-2])
+    if word.endswith("ing") and len(word) > 5 and word not in words.NOT_ING:
+        return _stem(word[:-3])
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("shes", "ches", "sses", "xes")):
+        return word[:-2]
+    if word.endswith("s") and not word.endswith(("ss", "us")) and len(word) > 3:
+        return word[:-1]
+    return word
+
+
+def _stem(stem: str) -> str:
+    if stem + "e" in words.WITH_E or _SILENT_E.search(stem):
+        return stem + "e"
+    if stem.endswith("i"):
+        return stem[:-1] + "y"
+    if len(stem) > 3 and stem[-1] == stem[-2] and stem[-1] not in "lsz":
+        return stem[:-1]
+    return stem
+
+
+@lru_cache(maxsize=1 << 14)
+def meaning(word: str) -> str:
+    """The base form, and one word for all that say the same."""
+    word = word.lower()
+    return words.SAME.get(word) or words.SAME.get(base_form(word)) or base_form(word)
+
+
+@lru_cache(maxsize=1 << 14)
+def _is_past(word: str) -> bool:
+    """Whether a word can be the verb of a clause by itself."""
+    if word in words.IRREGULAR:
+        return not word.endswith("ing")
+    return word in words.PRESENT or (word.endswith("ed") and len(word) > 3 and word not in words.NOT_PAST)
+
+
+def _is_ing(word: str) -> bool:
+    return word.endswith("ing") and len(word) > 4 and word not in words.NOT_ING
+
+
+@lru_cache(maxsize=1 << 14)
+def is_function(word: str) -> bool:
+    """Whether a word in small letters says nothing by itself: "the", "and", "slowly"."""
+    return word in words.FUNCTION or (
+        word.endswith("ly") and len(word) > 4 and word not in words.QUALITIES and word not in words.NOT_ADVERBS
+    )
+
+
+@lru_cache(maxsize=1 << 14)
+def _sort(word: str) -> str:
+    """What a word in small letters may be: function, quality, past, ing or open."""
+    if is_function(word):
+        return "function"
+    if word in words.QUALITIES and word not in words.STATES:
+        return "quality"
+    if _is_past(word):
+        return "past"
+    return "ing" if _is_ing(word) else "open"
+
+
+class _Parser:
+    """The state of one pass over the tokens of a text."""
+
+    def __init__(self, text: str, known: Iterable[str]):
+        self.tokens = [_QUOTES.get(token, token) for token in _TOKEN.findall(text)]
+        self.small = [token.lower() for token in self.tokens]
+        self.count = len(self.tokens)
+        self.spoken = self._quoted()
+        self.names = self._find_names(frozenset(known))
+        self.cast: dict[str, str] = {}
+        self.events: list[Event] = []
+        self.phrases: list[Phrase] = []
+        self._new_sentence()
+
+    def _quoted(self) -> frozenset[int]:
+        inside, open_at, line = set(), -1, []
+        for i, token in enumerate([*self.tokens, "\n"]):
+            if token == '"':
+                if open_at < 0:
+                    open_at = i
+                else:
+                    line.extend(range(open_at, i + 1))
+                    open_at = -1
+            elif token == "\n":
+                inside.update(line)
+                open_at, line = -1, []
+        return frozenset(inside)
+
+    def _find_names(self, known: frozenset[str]) -> frozenset[str]:
+        """Capitalised words: inside a sentence, or known as names, or at its start with a verb behind."""
+        names = set()
+        for i, token in enumerate(self.tokens):
+            small = self.small[i]
+            if not token[0].isupper() or len(token) < 2 or small in words.CALENDAR or token in names:
+                continue
+            starts = i == 0 or self.tokens[i - 1] in _STOPS or self.tokens[i - 1] in '",'
+            if token in known or token in words.GIRLS or token in words.BOYS or (not starts and i not in self.spoken):
+                names.add(token)
+            elif starts and i + 1 < self.count and i not in self.spoken and _sort(small) == "open":
+                after = self.small[i + 1]
+                if small not in words.SOUNDS and not small.endswith("ly") and (after in words.BE or _is_past(after)):
+                    names.add(token)
+        return frozenset(names)
+
+    def _new_sentence(self) -> None:
+        self.pending: list[Phrase] = []
+        self.subject: list[Phrase] = []
+        self.event: Event | None = None
+        self.preposition = ""
+        self.loose: list[tuple[str, Phrase]] = []
+        self.last: Phrase | None = None
+        self.antecedent: Phrase | None = None
+        self.saved: tuple[list[Phrase], list[Phrase]] | None = None
+        self.unreal = self.infinitive = self.passive = self.joined = self.after_comma = False
+
+    def _boundary(self) -> None:
+        """A clause ends here; its subject may be carried on."""
+        self.event = None
+        self.preposition = ""
+        self.unreal = self.infinitive = self.passive = self.joined = False
+
+    def _verb_ahead(self, i: int) -> bool:
+        """Whether the next word that is no adverb is a finite verb."""
+        while i < self.count and self.small[i] in _ADVERBS:
+            i += 1
+        if i >= self.count or self.tokens[i] in self.names:
+            return False
+        word = self.small[i]
+        return word in words.BE or word in words.HAVE or word in words.MODALS or _sort(word) == "past"
+
+    def run(self) -> None:
+        i = 0
+        while i < self.count:
+            token, word = self.tokens[i], self.small[i]
+            if i in self.spoken:
+                i = self._skip_speech(i)
+            elif token in _STOPS:
+                self._new_sentence()
+                i += 1
+            elif not token[0].isalpha():
+                if token == ",":
+                    self._comma()
+                i += 1
+            elif token in self.names:
+                i = self._noun_phrase(i)
+            else:
+                i = self._word(i, word)
+
+    def _skip_speech(self, i: int) -> int:
+        while i < self.count and i in self.spoken:
+            i += 1
+        ended = self.tokens[i - 2] in _STOPS and i < self.count and self.tokens[i][0].isupper()
+        if ended and not (self.tokens[i] in self.names and self._verb_ahead(i + 1)):
+            self._new_sentence()
+        else:
+            self._boundary()
+            self.pending = []
+        return i
+
+    def _comma(self) -> None:
+        if self.saved:
+            self.subject, self.pending = self.saved
+            self.saved = None
+        self.antecedent = None
+        if self.event:
+            self.after_comma = True
+        self.preposition = ""
+        self.joined = False
+
+    def _word(self, i: int, word: str) -> int:
+        if word == "which":
+            self._boundary()
+            self.subject, self.pending, self.after_comma = [], [], False
+            return i + 1
+        if word in ("who", "that", "whom"):
+            return self._relative(i, word)
+        if word in words.CONJUNCTIONS:
+            return self._conjunction(i, word)
+        if word in words.BE:
+            return self._be(i)
+        if word in words.HAVE:
+            ahead = i + 1
+            while ahead < self.count and self.small[ahead] in _ADVERBS:
+                ahead += 1
+            helps = ahead < self.count and _sort(self.small[ahead]) == "past" and self.tokens[ahead] not in self.names
+            if word == "have" and self.unreal:
+                return i + 1
+            return i + 1 if helps or self._next(i) == "been" else self._verb(i, "have")
+        if word in words.MODALS and self.tokens[i] != "May":
+            self._clause_starts(i)
+            self.unreal = self.infinitive = True
+            if word in ("did", "do", "does") and self._next(i) not in words.NEGATIONS:
+                self.unreal = False
+            return i + 1
+        if word in words.NEGATIONS:
+            self.unreal = True
+            return i + 1
+        if word == "to":
+            return self._to(i)
+        sort = _sort(word)
+        if word in words.STATES and self.event and self.event.verb in words.COPULAS and not self.event.things:
+            return self._noun_phrase(i)
+        if self.infinitive and sort in ("open", "past") and word not in words.DETERMINERS:
+            return self._verb(i, words.IRREGULAR.get(word, word))
+        if sort == "past" and not (self.event and self.event.at == i - 1 and self.event.verb == "be"):
+            return self._verb(i, base_form(word))
+        if sort == "ing" and (self.preposition in ("by", "before", "after", "in", "while", "of") or self._keeps(i)):
+            self.preposition = ""
+            return self._verb(i, base_form(word), carried=True)
+        if word in words.PARTICLES and self.event and not self._starts_phrase(i + 1):
+            self.event.particles.append((i, word))
+            return i + 1
+        if word in words.PREPOSITIONS:
+            self.preposition = word
+            return i + 1
+        if self._starts_phrase(i):
+            return self._noun_phrase(i)
+        return i + 1
+
+    def _keeps(self, i: int) -> bool:
+        return (
+            bool(self.event) and self.event.at == i - 1 and self.event.verb in ("keep", "stop", "start", "go", "begin")
+        )
+
+    def _next(self, i: int) -> str:
+        return self.small[i + 1] if i + 1 < self.count else ""
+
+    def _starts_phrase(self, i: int) -> bool:
+        if i >= self.count or not self.tokens[i][0].isalpha() or i in self.spoken:
+            return False
+        word = self.small[i]
+        if self.tokens[i] in self.names or word in words.DETERMINERS or word in words.PRONOUNS:
+            return True
+        return _sort(word) in ("open", "quality", "ing")
+
+    def _relative(self, i: int, word: str) -> int:
+        if word == "that" and not self._verb_ahead(i + 1) and not self._starts_phrase(i + 1):
+            return i + 1
+        behind = self.last if self.last and i and self.last.at >= i - 2 else None
+        if self._verb_ahead(i + 1) and behind:
+            self.saved = (self.subject, self.pending) if self.tokens[i - 1] == "," else None
+            self.pending = [behind]
+            self._boundary()
+            self.subject = [behind]
+        elif word == "that" and self._next(i) in words.TIMES:
+            return self._noun_phrase(i + 1)
+        else:
+            self._boundary()
+            self.antecedent = behind
+            self.pending = []
+        self.after_comma = False
+        return i + 1
+
+    def _conjunction(self, i: int, word: str) -> int:
+        if word in ("and", "or") and self.last and self.last.at == i - 1:
+            self.joined = True
+            return i + 1
+        self.joined = False
+        if word != "and" or not self.pending:
+            self.pending = []
+        self._boundary()
+        self.after_comma = False
+        if word == "where" and self.last and self.last.head in words.PLACES:
+            self.loose = [("at", self.last)]
+        return i + 1
+
+    def _be(self, i: int) -> int:
+        ahead = i + 1
+        negated = self.unreal
+        while ahead < self.count and self.small[ahead] in _ADVERBS:
+            negated = negated or self.small[ahead] in words.NEGATIONS
+            ahead += 1
+        word = self.small[ahead] if ahead < self.count else ""
+        sort = _sort(word) if ahead < self.count and self.tokens[ahead] not in self.names else ""
+        if sort == "ing":
+            self._clause_starts(i)
+            self.unreal = negated
+            return self._verb(ahead, base_form(word))
+        if (sort == "past" and word not in words.STATES) or word in ("broken", "hidden"):
+            self._clause_starts(i)
+            self.unreal, self.passive = negated, True
+            return self._verb(ahead, base_form(word))
+        self.unreal = negated
+        return self._verb(i, "be")
+
+    def _to(self, i: int) -> int:
+        word = self._next(i)
+        plain = word and i + 1 < self.count and self.tokens[i + 1] not in self.names
+        if (plain and word in ("be", "have", "do")) or (
+            plain
+            and word not in words.FUNCTION
+            and word not in words.PLACES
+            and word not in ("bed", "work", "tears")
+            and not word.endswith("s")
+        ):
+            self.infinitive = True
+            return i + 1
+        self.preposition = "to"
+        return i + 1
+
+    def _clause_starts(self, i: int) -> None:
+        """A finite verb begins here: settle its subject."""
+        if self.pending:
+            self.subject, self.pending = self.pending, []
+            self.event = None
+
+    def _verb(self, i: int, lemma: str, carried: bool = False) -> int:
+        governor = self.event
+        if self.joined or self.after_comma:
+            governor = None
+        if not self.infinitive and not carried:
+            self._clause_starts(i)
+        event = Event(lemma, i, list(self.subject), unreal=self.unreal, passive=self.passive)
+        if self.infinitive and governor and governor is self.event:
+            event.unreal = event.unreal or governor.unreal or governor.verb not in ("begin", "start", "learn", "come")
+            governor.purpose = event
+        if self.antecedent:
+            event.things.append(("", self.antecedent))
+            self.antecedent = None
+        event.things += self.loose
+        self.loose = []
+        self.events.append(event)
+        self.event = event
+        self.preposition = ""
+        self.unreal = self.infinitive = self.passive = self.joined = self.after_comma = False
+        return i + 1
+
+    def _noun_phrase(self, start: int) -> int:
+        phrase, i = self._read_phrase(start)
+        if phrase is None:
+            return i
+        self.phrases.append(phrase)
+        self._place_phrase(phrase, i)
+        self.last = phrase
+        return i
+
+    def _read_phrase(self, start: int) -> tuple[Phrase | None, int]:
+        i, word = start, self.small[start]
+        if word in words.PRONOUNS and not (word in ("her",) and self._possessive_her(i)):
+            return Phrase("pronoun", word, i), i + 1
+        owner, bare = None, True
+        while i < self.count and self.small[i] in words.DETERMINERS and self.tokens[i] not in self.names:
+            if self.small[i] in ("his", "her", "their", "its"):
+                owner = Phrase("pronoun", self.small[i], i)
+            i, bare = i + 1, False
+        if i < self.count and self.tokens[i] in self.names and self._next(i) == "'s":
+            owner, i, bare = Phrase("name", self.tokens[i], i), i + 2, False
+            self.phrases.append(owner)
+        first = i
+        while i < self.count and self.tokens[i][0].isalpha() and i not in self.spoken:
+            sort = _sort(self.small[i])
+            inside = sort in ("open", "quality", "ing") or (
+                i == first and sort == "past" and (not bare or self.small[i] in words.STATES)
+            )
+            if i > first and self.small[i] in words.BEHIND:
+                break
+            if self.tokens[i] in self.names or not inside:
+                break
+            i += 1
+        run = range(first, i)
+        adjectives = tuple((n, self.small[n]) for n in run)
+        if (
+            i < self.count
+            and self.tokens[i] in self.names
+            and all(word in words.QUALITIES or word in words.EPITHETS for _, word in adjectives)
+        ):
+            phrase = Phrase("name", self.tokens[i], i, adjectives, owner)
+            return phrase, self._epithet(phrase, i + 1)
+        if not run:
+            return None, max(i, start + 1)
+        head = i - 1
+        kind = "quality" if bare and all(word in words.QUALITIES for _, word in adjectives) else "thing"
+        phrase = Phrase(kind, self.small[head], head, adjectives[:-1], owner)
+        following = self._next(head)
+        if following in ("named", "called") and i + 1 < self.count and self.tokens[i + 1] in self.names:
+            name = Phrase("name", self.tokens[i + 1], i + 1, adjectives)
+            self.cast.setdefault(name.head, phrase.head if phrase.head in words.KINDS else "")
+            return name, i + 2
+        return phrase, i
+
+    def _epithet(self, phrase: Phrase, i: int) -> int:
+        """Read "the frog" behind a name."""
+        if self.small[i : i + 1] == ["the"] and self._next(i) in words.KINDS:
+            phrase.adjectives += ((i + 1, self.small[i + 1]),)
+            self.cast[phrase.head] = self.small[i + 1]
+            return i + 2
+        return i
+
+    def _possessive_her(self, i: int) -> bool:
+        if i + 1 >= self.count or self.tokens[i + 1] in self.names or not self.tokens[i + 1][0].isalpha():
+            return False
+        word = self.small[i + 1]
+        if word in words.FEELINGS or word in ("alone", "better"):
+            return False
+        return word == "own" or (_sort(word) in ("open", "quality", "ing"))
+
+    def _place_phrase(self, phrase: Phrase, i: int) -> None:
+        """Attach a phrase: to a preposition, as object of the event, or as the subject to come."""
+        followed = self._verb_ahead(i)
+        preposition = self.preposition
+        subjective = phrase.kind == "name" or phrase.head in ("he", "she", "they", "we", "it")
+        if (
+            followed
+            and preposition
+            and (preposition in words.CLAUSE_PREPOSITIONS or (subjective and self.pending == []))
+        ):
+            self._boundary()
+            self.pending = [phrase]
+            return
+        if preposition:
+            self.preposition = preposition if self._next(i - 1) in ("and", "or") else ""
+            if preposition == "of" and self.last and self.last.owner is None:
+                self.last.owner = phrase
+            if self.event:
+                self.event.things.append((preposition, phrase))
+            else:
+                self.loose.append((preposition, phrase))
+            return
+        if self.event and not self.event.agents and not self.event.things and not self.joined and not followed:
+            self.event.agents = self.subject = [phrase]  # "said Tom": the subject stands behind its verb
+            return
+        if self.event and (not followed or (self.joined and not subjective)) and not self._opens_clause(i):
+            self._attach(phrase)
+            return
+        joined = self.joined
+        if self.event:
+            self._boundary()
+            self.pending = []
+        if phrase.kind == "thing" and phrase.head in words.TIMES:
+            return
+        if self.pending and not joined and not self._listed(phrase, followed):
+            if followed or phrase.kind == "name" or subjective:
+                self.pending = [phrase]
+            elif self.pending[-1].kind == "name" and phrase.head in words.KINDS:
+                self.cast[self.pending[-1].head] = phrase.head
+            return
+        self.pending.append(phrase)
+        self.joined = False
+        self.after_comma = False
+
+    def _opens_clause(self, i: int) -> bool:
+        """Behind a comma or "and": whether a subject with its "and" or its "who" begins a clause of its own."""
+        if not (self.after_comma or self.joined) or self._next(i - 1) not in ("and", ","):
+            return False
+        if self._next(i) == "who":
+            return True
+        return i + 1 < self.count and self.tokens[i + 1] in self.names and self._verb_ahead(i + 2)
+
+    def _listed(self, phrase: Phrase, followed: bool) -> bool:
+        return phrase.kind == "name" and all(other.kind == "name" for other in self.pending) and not followed
+
+    def _attach(self, phrase: Phrase) -> None:
+        event = self.event
+        assert event is not None
+        if event.agents and self.after_comma and phrase.head in words.KINDS and self.last and self.last.kind == "name":
+            self.cast[self.last.head] = phrase.head
+        preposition = event.things[-1][0] if self.joined and event.things else ""
+        event.things.append((preposition, phrase))
+        self.joined = False
+        self.after_comma = False
+
+
+_ADVERBS = (
+    words.FUNCTION
+    - words.DETERMINERS
+    - words.PRONOUNS
+    - words.PREPOSITIONS
+    - words.CONJUNCTIONS
+    - words.RELATIVES
+    - words.MODALS
+    - words.BE
+    - words.HAVE
+) | {"both", "all", "never", "not", "up"}
+
+
+def read(text: str, known: Iterable[str] = ()) -> Reading:
+    """Read a text. `known` are names to expect, such as those of the story a summary is of."""
+    parser = _Parser(text, known)
+    parser.run()
+    return _understand(parser)
+
+
+def _understand(parser: _Parser) -> Reading:
+    """From phrases and events to people, places, actions and feelings."""
+    cast = _cast(parser)
+    reading = Reading(
+        tokens=parser.tokens,
+        cast=cast,
+        events=parser.events,
+        phrases=parser.phrases,
+        objects={},
+        places={},
+        feelings=(),
+        lemmas=frozenset(meaning(word) for word in parser.small if word[0].isalpha()),
+        spoken=parser.spoken,
+    )
+    feelings = []
+    places: dict[str, set[str]] = {}
+    for event in parser.events:
+        _name_action(event)
+        if event.passive:
+            _turn_passive(event)
+        event.who = frozenset().union(*(people(phrase, cast) for phrase in event.agents))
+        if event.unreal:
+            continue
+        feelings += [(who, feeling) for who, feeling in _felt(event, cast)]
+        for preposition, phrase in event.things:
+            if phrase.head in words.PLACES and preposition in ("in", "on", "at", "to", "into"):
+                present = [*event.agents, *(thing for link, thing in event.things if link in ("", "with"))]
+                places.setdefault(phrase.head, set()).update(p.head for p in present if p.kind == "name")
+    reading.feelings = tuple(feelings)
+    reading.places = {place: frozenset(who) for place, who in places.items()}
+    reading.objects = _objects(parser)
+    return reading
+
+
+def _cast(parser: _Parser) -> dict[str, str]:
+    cast = {phrase.head: parser.cast.get(phrase.head, "") for phrase in parser.phrases if phrase.kind == "name"}
+    for event in parser.events:
+        if event.verb == "be" and len(event.agents) == 1 and event.agents[0].head in cast:
+            for preposition, thing in event.things:
+                if not preposition and thing.head in words.KINDS:
+                    cast[event.agents[0].head] = cast[event.agents[0].head] or thing.head
+    for name, kind in cast.items():
+        cast[name] = kind or ("girl" if name in words.GIRLS else "boy" if name in words.BOYS else "")
+    return cast
+
+
+def people(phrase: Phrase, cast: dict[str, str]) -> frozenset[str]:
+    """Everyone of the cast whom a phrase may mean; for a thing or animal its noun, for "it" just that."""
+    if phrase.kind == "name":
+        return frozenset((phrase.head,))
+    head = phrase.head
+    if head in ("she", "her", "herself"):
+        return frozenset(name for name in cast if name not in words.BOYS)
+    if head in ("he", "him", "himself"):
+        return frozenset(name for name in cast if name not in words.GIRLS)
+    if head in words.PERSONAL or head in ("friend", "friends", "child", "stranger", "both", "side"):
+        return frozenset(cast)
+    return frozenset((meaning(head), *(name for name, kind in cast.items() if kind == head)))
+
+
+def _name_action(event: Event) -> None:
+    """Choose the one phrase for what happened, taking in particles and objects that belong to it."""
+    event.action = event.verb
+    extras = [(at, word) for at, word in event.particles]
+    extras += [(phrase.at, phrase.head) for preposition, phrase in event.things if phrase.kind in ("thing", "quality")]
+    extras += [(-1, preposition) for preposition, _ in event.things if preposition]
+    for at, word in extras:
+        action = words.PHRASES.get((event.verb, word)) or words.PHRASES.get((event.verb, base_form(word)))
+        if action:
+            event.action, event.marks = action, frozenset((at,))
+            return
+
+
+def _turn_passive(event: Event) -> None:
+    """ "was forgiven by Tom": Tom forgave, and who was forgiven is the object; without "by" nobody is the agent."""
+    doers = [phrase for preposition, phrase in event.things if preposition == "by"]
+    event.things = [*(("", phrase) for phrase in event.agents), *(pair for pair in event.things if pair[0] != "by")]
+    event.agents = doers
+
+
+def _felt(event: Event, cast: dict[str, str]) -> list[tuple[str, str]]:
+    if event.verb not in ("be", "feel", "leave", "end", "make", "become", "grow"):
+        return []
+    found = [p.head for link, p in event.things if not link and p.kind == "quality" and p.head in words.FEELINGS]
+    others = [p for link, p in event.things if not link and p.kind == "name"]
+    who = others if event.verb in ("leave", "make") and others else event.agents
+    names = [phrase.head for phrase in who if phrase.kind == "name"]
+    if not names and len(event.who) == 1 and event.who <= cast.keys():
+        names = list(event.who)
+    return [(name, feeling) for name in names for feeling in found[:1]]
+
+
+def _objects(parser: _Parser) -> dict[str, frozenset[str]]:
+    objects: dict[str, set[str]] = {}
+    for phrase in parser.phrases:
+        if phrase.kind == "thing":
+            objects.setdefault(meaning(phrase.head), set()).update(meaning(word) for _, word in phrase.adjectives)
+    return {noun: frozenset(adjectives) for noun, adjectives in objects.items()}

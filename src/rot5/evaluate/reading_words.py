@@ -1,0 +1,404 @@
+"""Word lists of the reader of children's stories: who, where, how one feels, and the forms of verbs."""
+
+from __future__ import annotations
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+def _pairs(text: str) -> dict[tuple[str, str], str]:
+    """Lines of `action: key key ...`, each key `verb+word`, as a dict from (verb, word) to action."""
+    table = {}
+    for line in text.strip().splitlines():
+        action, keys = line.split(":")
+        for key in keys.split():
+            verb, word = key.split("+")
+            table[verb, word] = action.strip()
+    return table
+
+
+def _groups(text: str) -> dict[str, frozenset[str]]:
+    """Lines of `word: other words` as a dict of sets."""
+    return {line.split(":")[0].strip(): _set(line.split(":")[1]) for line in text.strip().splitlines()}
+
+
+GIRLS = _set(
+    "Anna Sara Sarah Mia Emma Zoe Lucy Ella Nina Clara Alice Julia Maya Leah Nora Eva Lena Molly Katie Jenny Susan Mary "
+    "Jane Kate Amy Lisa Tina Sofia Olivia Hannah Laura Emily Sally Polly Betty Annie Maria Helen Tara Rita Wendy Lily "
+    "Sue Ellie Lila Anne Beth Daisy Rosie Mommy Grandma Mama Mom"
+)
+BOYS = _set(
+    "Tom Ben Sam Tim Max Leo Jim Joe Dan Adam Noah Peter Paul David Jacob Henry Oscar Lucas Felix Simon Eric Kevin Andy "
+    "Billy Bobby Charlie Danny George Harry Jimmy John Luke Mike Oliver Ted Toby Tommy Willy Alex Fred Timmy Jack Spot "
+    "Bob James Daddy Grandpa Papa Dad"
+)
+CALENDAR = _set(
+    "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august "
+    "september october november december mr mrs ms dr christmas i ok"
+)
+KINDS = _set(
+    "boy girl child kid man woman rabbit fox bear mouse duck frog squirrel hedgehog cat dog pig lamb goat owl turtle "
+    "mole deer hen pony lion elephant monkey tiger panda donkey beaver otter penguin bird bunny puppy kitten wolf fish "
+    "horse cow sheep dragon snail bee ant raccoon crow goose magpie"
+)
+PLACES = _set(
+    "forest meadow hill pond lake river stream beach cave valley woods field waterfall orchard creek mountain jungle "
+    "tunnel island park playground garden farm zoo market fair circus yard station campsite harbor dock pier pool mill "
+    "lighthouse village barn attic cellar shed basement garage stable library school bakery museum kitchen workshop "
+    "greenhouse cabin cottage theater classroom hut house shop store town city street road sea ocean backyard bedroom "
+    "desert hospital church square"
+)
+HAPPY = _set("happy glad cheerful pleased joyful thankful proud excited merry content grateful relieved brave calm")
+SAD = _set("sad upset unhappy gloomy sorry lonely angry mad cross afraid scared worried jealous ashamed disappointed")
+FEELINGS = HAPPY | SAD
+QUALITIES = FEELINGS | _set(
+    "red blue green yellow pink purple orange white brown gray black shiny silver golden wooden smooth painted tiny old "
+    "new pretty bright lovely striped spotted soft fluffy woolly warm cozy fuzzy thick big special fine colorful huge "
+    "sweet fresh tasty yummy round little young small curious clever funny playful quiet busy lively friendly dreamy "
+    "chatty silly sleepy gentle jolly bouncy thoughtful shy kind nice good bad alone broken lost gone tired hungry cold "
+    "wet heavy sore stuck weak empty mean wise rainy windy foggy muddy sunny snowy forgotten faster slow fast safe free "
+    "strong long wide own famous great best better same real true wrong hurt asleep ready naked wicked hidden beautiful"
+)
+STATES = _set("lost gone hurt")
+"""Qualities that are verbs as well, except behind one of these:"""
+COPULAS = _set("be stay remain feel keep get")
+BEHIND = _set("alone better faster")
+"""Qualities that may follow a noun without being of it."""
+EPITHETS = KINDS | {"friend", "friends", "sister", "brother"}
+
+DETERMINERS = _set(
+    "the a an his her their its my your our this these those some each every many no two three four five six ten any "
+    "another several few one much"
+)
+PRONOUNS = _set(
+    "he she him her they them it we us i you me himself herself themselves itself everyone everybody nobody"
+)
+PERSONAL = PRONOUNS - {"it", "itself", "nobody"}
+PREPOSITIONS = _set(
+    "in on at to from with of for by into under behind between beside over through around after before until along near "
+    "about against without inside outside across during like as above below toward towards onto past up upon except "
+    "than since among down off out"
+)
+CLAUSE_PREPOSITIONS = _set("after before until since than as like")
+CONJUNCTIONS = _set("and but so because when while though although if where or yet how why whether nor")
+RELATIVES = _set("who whom which that whose")
+NEGATIONS = _set("not never nobody neither cannot couldn't didn't wasn't wouldn't don't can't won't")
+MODALS = _set(
+    "did do does could would can will should might must may shall let cannot couldn't didn't wouldn't don't can't won't"
+)
+BE = _set("was were is are be been being am wasn't isn't")
+HAVE = _set("had has have having")
+PARTICLES = _set("away off back up out down on in along over up")
+FUNCTION = (
+    DETERMINERS
+    | PRONOUNS
+    | PREPOSITIONS
+    | CONJUNCTIONS
+    | RELATIVES
+    | NEGATIONS
+    | MODALS
+    | BE
+    | HAVE
+    | _set(
+        "there here then still too also again together instead later first at last back away just only even ever very "
+        "really so quite almost soon now once twice well not already always often sometimes suddenly finally everywhere "
+        "somewhere nowhere else what such more most less least enough ago yes oh other others both himself myself next "
+        "same either all right early late hers theirs mine yours ours is it's that's s t ll re ve d m rather far close own till maybe perhaps "
+        "something someone anything nothing everything everybody everyone somebody anyone none lot lots bit anyway today "
+        "tomorrow yesterday tonight away ahead apart forever afterwards because despite though after all"
+    )
+)
+LIGHT = _set(
+    "end day days way time times thing things morning afternoon evening night week month year while moment rest minute "
+    "hour feel felt feeling feels made make making makes left leave leaving ended become went put let kept keep part "
+    "piece side middle kind sort "
+)
+"""Words that carry a sentence but say nothing of the story by themselves: "in the end", "made him feel"."""
+TIMES = _set(
+    "end day days time morning afternoon evening night week weeks month year moment minute hour noon monday tuesday "
+    "wednesday thursday friday saturday sunday while"
+)
+
+# lemma, past, participle where it differs, and other forms that are no nouns
+IRREGULAR = {
+    form: line.split()[0]
+    for line in """
+lose lost losing
+find found finding
+give gave given giving
+take took taken taking
+hide hid hiding
+break broke broken breaking
+build built
+win won winning
+get got gotten getting
+have having
+go went gone goes going
+come came comes coming
+run ran running
+see saw seen seeing
+say said says saying
+tell told tells telling
+know knew known
+think thought
+feel felt feels feel
+keep kept keeping
+leave left leaving
+make made makes making
+meet met
+hold held holding
+stand stood
+sit sat sitting
+fall fell fallen falling
+eat ate eaten eating
+sing sang sung
+swim swam
+ride rode ridden
+throw threw thrown
+catch caught
+bring brought
+buy bought
+teach taught
+fight fought
+hear heard
+sleep slept
+lie lay lied
+stick stuck
+blow blew
+fly flew flown
+grow grew grown
+draw drew drawn
+write wrote written
+speak spoke
+wake woke
+shake shook
+forget forgot
+forgive forgave forgiven
+begin began
+become became
+send sent
+spend spent
+lend lent
+bend bent
+put put
+hurt hurt
+cut cut
+hit hit
+let let
+set set
+shut shut
+read read
+light lit
+shine shone
+bite bit
+sink sank sunk
+spring sprang
+tear tore
+wear wore
+swear swore
+dig dug
+feed fed
+lead led
+sweep swept
+weep wept
+kneel knelt
+creep crept
+burst burst
+choose chose
+drive drove
+freeze froze
+steal stole stolen
+spin spun
+hang hung
+sell sold
+show shown
+pay paid
+cost cost
+slide slid
+split split
+""".strip().splitlines()
+    for form in line.split()[1:]
+}
+PRESENT = {
+    form: lemma
+    for lemma in [
+        "lose",
+        "find",
+        "give",
+        "take",
+        "hide",
+        "break",
+        "win",
+        "get",
+        "go",
+        "come",
+        "see",
+        "say",
+        "tell",
+        "know",
+        "think",
+        "feel",
+        "keep",
+        "make",
+        "meet",
+        "hold",
+        "stand",
+        "sit",
+        "eat",
+        "sing",
+        "bring",
+        "forgive",
+        "begin",
+        "become",
+        "choose",
+        "want",
+        "wants",
+        "share",
+        "helps",
+        "learn",
+    ]
+    for form in (lemma, lemma + "s")
+}
+WITH_E = _set("taste decide promise continue surprise apologize believe arrive imagine escape behave excite circle")
+"""Regular verbs with a silent e that their past does not show by rule."""
+NOT_PAST = _set(
+    "red bed need seed weed shed sled feed hundred indeed naked wicked sacred speed greed breed tired striped spotted "
+    "painted crooked excited scared worried pleased ashamed disappointed relieved embarrassed"
+)
+NOT_ING = _set(
+    "ring king string thing spring wing sling something nothing anything everything morning evening during pudding "
+    "ceiling building clothing lightning feeling sing bring"
+)
+NOT_ADVERBS = _set("butterfly butterflies family belly jelly lily bully reply supply firefly dragonfly curly woolly")
+SPEECH = _set("say ask shout call cry whisper yell answer reply laugh sob moan go think cheer scream exclaim beg sniff")
+SOUNDS = _set(
+    "whoosh buzz hic boom bang crash splash snap oops hello hi yuck shh hey wow ouch hooray drip drop ready steady look "
+    "please stop help thanks bye goodbye once halfway luckily suddenly quickly twice inch step side luck joy inside "
+    "outside early late deep far what why who how another today everybody long men dear"
+)
+
+PHRASES = _pairs("""
+tell the truth: tell+truth say+truth
+tell a lie: tell+lie say+lie tell+fib
+say sorry: say+sorry apologize+to
+run away: run+away run+off flee+away ran+off go+off
+run a race: run+race have+race dash+off
+laugh at: laugh+at
+give up: give+up
+take a nap: take+nap have+nap
+take turns: take+turns take+turn
+fall into the water: fall+water
+have a fight: have+fight begin+fight come+fight be+fight
+become friends: become+friends become+friend make+friends
+walk on: walk+on
+carry off: carry+off carry+away take+off
+call for help: call+help
+learn to: learn+to
+stand up: stand+up
+hurt a knee: hurt+knee
+sing a song: sing+song
+tell a joke: tell+joke
+set out: set+out
+send away: send+away send+home
+stay lost: stay+lost remain+lost
+go home: go+home run+home
+""")
+"""What a verb means with one more word: (verb, particle or object) to the action."""
+
+ALTERNATIVES = _groups("""
+get: take win receive buy
+receive: get
+find: discover spot
+search: look seek
+look: search
+notice: see find
+see: notice watch find learn
+stumble: fall trip slip
+fall: stumble trip slip twist
+help: save
+save: help rescue pull
+rescue: save
+return: give
+carry off: take
+take: carry-off
+say: ask shout call whisper tell answer cry
+shout: say call yell
+fix: repair mend
+repair: fix
+mend: fix
+build: make
+make: build
+begin: start
+weep: cry sob
+cry: weep sob
+go: come walk run
+come: go walk run
+wait: stay
+stay: wait
+pull: push
+own: have
+""")
+"""For an action that a summary claims, those of the story that say the same."""
+
+SAME = {
+    word: group.split()[0]
+    for group in (
+        "little tiny small",
+        "noise noises",
+        "lonely lonesome",
+        "quick quickly",
+        "rain rainy",
+        "wind windy",
+        "fog foggy",
+        "mud muddy",
+        "smell smells",
+        "present gift",
+        "forgotten forgot forget",
+        "fight quarrel fighting",
+        "friend friends friendship",
+        "mom mommy mother mama",
+        "dad daddy father papa",
+    )
+    for word in group.split()
+}
+"""Nouns and adjectives that say the same, by the first of their group."""
+
+KEY_ACTIONS = frozenset(
+    [
+        "want",
+        "lose",
+        "find",
+        "give",
+        "take",
+        "hide",
+        "break",
+        "get",
+        "win",
+        "share",
+        "fix",
+        "build",
+        "help",
+        "save",
+        "forgive",
+        "warn",
+        "visit",
+        "meet",
+        "trick",
+        "cheat",
+        "see",
+        "learn",
+    ]
+) | {
+    "laugh at",
+    "give up",
+    "become friends",
+    "fall into the water",
+    "say sorry",
+    "tell the truth",
+    "tell a lie",
+    "run away",
+}
+"""What a summary ought to say of the two main characters."""
+WISHED = _set("get have win bring do go make be learn try")
+"""Verbs that say little where they are only wished for: "wanted to get"."""
