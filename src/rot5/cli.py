@@ -19,6 +19,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "demo": Verb("DemoConfig", "rot5.demo", None, "everything in one go, with a report at the end"),
+    "stories": Verb("StoriesConfig", "rot5.verbs.stories", "count", "records of StoryWorld as text"),
     "prepare": Verb("PrepareConfig", "rot5.verbs.prepare", "source.name", "text or pairs into a corpus"),
     "pretrain": Verb("PretrainConfig", "rot5.verbs.pretrain", None, "a model from scratch on denoising"),
     "finetune": Verb("FinetuneConfig", "rot5.verbs.finetune", None, "a model tuned on (text, summary) pairs"),

@@ -19,6 +19,22 @@ from rot5.train.settings import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoriesConfig:
+    """Records of StoryWorld as text."""
+
+    count: int = 1
+    """How many."""
+    split: str = "held_out"
+    """train, test or held_out (compositions that the others never show)."""
+    seed: int = 0
+    """Seed of the world."""
+    format: str = "text"
+    """text (stories alone), instruct (TinyStories-Instruct records) or jsonl (everything, with the facts)."""
+    out: str = "-"
+    """File to write, or - for standard output."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PrepareConfig:
     """Text into a corpus: token shards, offsets and a manifest."""
 

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rot5.data import files
 from rot5.data.instruct import looks_like_instruct, parse_instruct
 from rot5.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from rot5.data.storyworld import Record
 
 STORYWORLD = "storyworld"
 HUB = {"tinystories": "roneneldan/TinyStories", "tinystories-instruct": "skeskinen/TinyStories-Instruct-hf"}
@@ -109,7 +112,8 @@ def pairs(config: SourceConfig) -> Iterator[Pair]:
     if config.name == STORYWORLD:
         _check(config)
         found = (
-            Pair(record.story, record.summaries[0], tuple(record.summaries), n) for n, record in _storyworld(config)
+            Pair(record.story, record.summaries[0], tuple(record.summaries), record.index)
+            for record in storyworld(config.seed, config.split)
         )
     elif config.name == "tinystories-instruct":
         _check(config)
@@ -175,7 +179,7 @@ def _some(found: Iterator[Any], config: SourceConfig, what: str) -> Iterator[Any
 
 def _named_documents(config: SourceConfig) -> Iterator[str]:
     if config.name == STORYWORLD:
-        for _, record in _storyworld(config):
+        for record in storyworld(config.seed, config.split):
             yield record.story if config.text == "story" else record.to_instruct().replace(files.SEPARATOR, "").strip()
     else:
         for text in _hub(config):
@@ -193,14 +197,16 @@ def _instruct_pairs(records: Iterator[str]) -> Iterator[Pair]:
             yield Pair(record.story, record.summary, (record.summary,), index)
 
 
-def _storyworld(config: SourceConfig) -> Iterator[tuple[int, Any]]:
-    """StoryWorld's records of the split with their numbers, without end."""
+def storyworld(seed: int, split: str) -> Iterator["Record"]:
+    """StoryWorld's records of a split, without end."""
     from rot5.data.storyworld import StoryWorld, is_test
 
-    world = StoryWorld(config.seed, held_out=config.split == "held_out")
+    if split not in SPLITS:
+        raise UserError(f"unknown split {split!r}: {nearest(split, SPLITS)}")
+    world = StoryWorld(seed, held_out=split == "held_out")
     for number in count():
-        if config.split == "held_out" or is_test(number) == (config.split != "train"):
-            yield number, world[number]
+        if split == "held_out" or is_test(number) == (split != "train"):
+            yield world[number]
 
 
 def _hub(config: SourceConfig) -> Iterator[str]:

@@ -286,6 +286,7 @@ class TestStoryWorld:
             def __getitem__(self, n):
                 story = f"{self.label}:{n}"
                 return SimpleNamespace(
+                    index=n,
                     story=story,
                     summaries=(f"a {story}", f"b {story}", f"c {story}"),
                     to_instruct=lambda: f"Summary: a {story}\nStory: \n\n{story}\n<|endoftext|>\n",
