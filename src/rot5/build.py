@@ -21,7 +21,7 @@ from rot5.data.packing import PackConfig
 from rot5.data.pairs import Pairs
 from rot5.data.tokenizer import SpecialIds, byte_lengths, padded_vocab_size, special_ids
 from rot5.errors import UserError
-from rot5.evaluate.likelihood import Likelihood, as_metrics, measure
+from rot5.evaluate.likelihood import Likelihood, as_metrics, as_table, measure
 from rot5.load import load
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
@@ -232,8 +232,13 @@ def _job(
     return Job(run, trainer, model, tokenizer, validation_rows)
 
 
-def export(job: Job) -> None:
-    """Write the model and its tokenizer as a folder that transformers loads."""
+def complete(job: Job, *, resume: bool) -> None:
+    """Train to the end, export model and tokenizer as transformers loads them, and score the whole validation set."""
+    if resume:
+        job.trainer.resume()
+    job.trainer.train()
+    job.model.eval()
     logging.disable_progress_bar()
     job.model.save_pretrained(job.run.export)
     job.tokenizer.save_pretrained(job.run.export)
+    job.run.add_evaluation("likelihood", as_table(job.likelihood(), job.trainer.rows.examples.kind_names))

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from rot5.build import export, finetuning
+from rot5.build import complete, finetuning
 from rot5.config import FinetuneConfig
 from rot5.data.corpus import PairCorpus
 from rot5.evaluate.answers import evaluate_summaries
-from rot5.evaluate.likelihood import as_table
 from rot5.generate import GenerateConfig
 from rot5.load import load
 from rot5.report.page import write_report
@@ -17,12 +16,7 @@ from rot5.verbs.evaluate import show
 def run(config: FinetuneConfig, *, resume: bool = False, overwrite: bool = False) -> None:
     """Train to the end, write and score summaries of validation texts, export and report."""
     job = finetuning(config, resume=resume, overwrite=overwrite)
-    if resume:
-        job.trainer.resume()
-    job.trainer.train()
-    job.model.eval()
-    export(job)
-    job.run.add_evaluation("likelihood", as_table(job.likelihood(), job.trainer.rows.examples.kind_names))
+    complete(job, resume=resume)
     if config.summaries:
         table, samples = evaluate_summaries(
             load(str(job.run.path)),

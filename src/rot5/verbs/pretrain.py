@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from rot5.build import Job, export, pretraining
+from rot5.build import Job, complete, pretraining
 from rot5.config import PretrainConfig
-from rot5.evaluate.likelihood import as_table
 from rot5.generate import GenerateConfig, generate
 from rot5.report.page import write_report
 from rot5.train.samples import write_samples
@@ -15,12 +14,7 @@ SAMPLES_PER_KIND = 3
 def run(config: PretrainConfig, *, resume: bool = False, overwrite: bool = False) -> None:
     """Train to the end, score the whole validation set, write samples, export and report."""
     job = pretraining(config, resume=resume, overwrite=overwrite)
-    if resume:
-        job.trainer.resume()
-    job.trainer.train()
-    job.model.eval()
-    export(job)
-    job.run.add_evaluation("likelihood", as_table(job.likelihood(), job.trainer.rows.examples.kind_names))
+    complete(job, resume=resume)
     write_samples(job.run.samples_file, denoising_samples(job))
     print(write_report(job.run.path))
 
