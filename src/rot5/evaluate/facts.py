@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from rot5.evaluate import reading_words as words
-from rot5.evaluate.reading import Event, Phrase, Reading, is_function, meaning, people, read
+from rot5.evaluate.reading import Event, Phrase, Reading, base_form, is_function, meaning, people, read
 
 Fact = tuple[str, str, str]
 """(subject, relation, object) in words of the text: ("Tom", "found", "red kite")."""
@@ -129,6 +130,8 @@ class _Story:
     def __init__(self, text: str):
         self.reading = read(text)
         self.cast = self.reading.cast
+        small = [token.lower() for token in self.reading.tokens]
+        self.pairs = set(itertools.pairwise(small))
         self.by_action: dict[str, list[Event]] = {}
         self.owners: dict[str, set[str]] = {}
         self.traits: dict[str, set[str]] = {name: {kind} for name, kind in self.cast.items()}
@@ -137,7 +140,11 @@ class _Story:
                 for told in (event, *self._implied(event)):
                     self.by_action.setdefault(told.action, []).append(told)
                 self._note_traits(event)
+            elif event.denied:
+                self.by_action.setdefault(f"not-{event.verb}", []).append(event)
         self._note_owners()
+        named = [p.head for p in self.reading.phrases if p.kind == "name"]
+        self.main = sorted(self.cast, key=named.count, reverse=True)[:2]
         self.main_facts = self._main_facts()
 
     def _implied(self, event: Event) -> Iterator[Event]:
@@ -178,9 +185,7 @@ class _Story:
 
     def _main_facts(self) -> list[tuple[str, str, str]]:
         """Hero, other, place, main object, key events and ending, as (what, who, which)."""
-        named = [p.head for p in self.reading.phrases if p.kind == "name"]
-        ranked = sorted(self.cast, key=named.count, reverse=True)[:2]
-        facts = [("name", name, "") for name in ranked]
+        facts = [("name", name, "") for name in self.main]
         if self.reading.places:
             facts.append(("place", "", max(self.reading.places, key=lambda place: len(self.reading.places[place]))))
         nouns = [meaning(p.head) for p in self.reading.phrases if p.kind == "thing" and p.adjectives]
@@ -189,10 +194,10 @@ class _Story:
         for event in self.reading.events:
             for phrase in event.agents:
                 fact = ("event", phrase.head, event.action)
-                if event.action in words.KEY_ACTIONS and not event.unreal and phrase.head in ranked:
+                if event.action in words.KEY_ACTIONS and not event.unreal and phrase.head in self.main:
                     facts.append(fact)
         facts += [
-            ("feeling", who, feeling) for who, feeling in self.reading.final_feelings.items() if who in ranked[:1]
+            ("feeling", who, feeling) for who, feeling in self.reading.final_feelings.items() if who in self.main[:1]
         ]
         return list(dict.fromkeys(facts))
 
@@ -231,6 +236,11 @@ def content(story: str, summary: str) -> tuple[int, int, int, int]:
     return tuple(score_summary(story, summary))
 
 
+def _objects(event: Event) -> set[str]:
+    """The nouns an event happens to, "it" among them."""
+    return {meaning(p.head) for _, p in event.things if p.kind == "thing" or p.head == "it"}
+
+
 class _Judge:
     """One summary beside its story: a verdict for each position that holds a content word in a role."""
 
@@ -243,6 +253,9 @@ class _Judge:
             self._judge_event(event)
         for phrase in self.reading.phrases:
             self._judge_owner(phrase)
+            if phrase.kind == "name":
+                for at, word in phrase.adjectives:
+                    self._mark(at, self._has_trait([phrase.head], word))
 
     def words(self) -> list[JudgedWord]:
         judged = []
@@ -260,7 +273,8 @@ class _Judge:
                 true = token in self.story.cast
             else:
                 true = meaning(small) in self.story.reading.lemmas
-            judged.append(JudgedWord(at, token, true))
+            repeated = at > 0 and small == self.reading.tokens[at - 1].lower()
+            judged.append(JudgedWord(at, token, true and not repeated))
         return judged
 
     def states(self, what: str, who: str, which: str) -> bool:
@@ -289,19 +303,74 @@ class _Judge:
             return
         if event.verb in ("be", "feel", "make", "leave", "end", "become") and self._judge_state(event):
             return
-        actions = {event.action} | words.ALTERNATIVES.get(event.action, frozenset())
-        told = [other for action in actions for other in story.by_action.get(action, ())]
-        matched = [other for other in told if not event.who or not other.who or event.who & other.who]
-        self._mark(event.at, bool(matched))
+        told = self._told(event)
+        company = frozenset(p.head for link, p in event.things if link == "with" and p.kind == "name")
+        matched = self._matching(event, told)
+        helpers = [other for other in told if other.who & (company | event.outer)] if not matched else []
+        supported = bool(matched or helpers) or self._told_of_all(event, told)
+        self._mark(event.at, supported)
         for at in event.marks:
             if at >= 0:
-                self._mark(at, bool(matched))
+                self._mark(at, supported)
         for phrase in event.agents:
             if phrase.kind == "name":
-                self._mark(phrase.at, any(phrase.head in other.who for other in matched))
+                self._mark(phrase.at, supported and (not matched or any(phrase.head in o.who for o in matched)))
         for other in matched:
             self.stated.update((who, other.action) for who in event.who & other.who)
         self._judge_things(event, matched, told)
+
+    def _told(self, event: Event) -> list[Event]:
+        """The events of the story that say what this event says, whoever did it."""
+        story = self.story
+        actions = {event.action} | words.ALTERNATIVES.get(event.action, frozenset())
+        if event.purpose and event.verb in ("want", "wish", "try"):
+            actions |= {words.PURPOSES.get(event.purpose.verb, "have")}
+        if event.purpose and event.verb == "help":
+            actions |= {event.purpose.verb} | words.ALTERNATIVES.get(event.purpose.verb, frozenset())
+        told = [other for action in actions for other in story.by_action.get(action, ())]
+        if event.action in words.HANDLING:
+            nouns = {meaning(p.head) for _, p in event.things if p.kind == "thing" and p.head not in words.PLACES}
+            for action in words.HANDLING - actions:
+                told += [o for o in story.by_action.get(action, ()) if nouns & {meaning(p.head) for _, p in o.things}]
+        if event.verb in ("go", "come", "walk", "run"):
+            told += [
+                Event("be", -1, [], who=story.reading.places[place])
+                for link, place in ((link, phrase.head) for link, phrase in event.things)
+                if link and place in story.reading.places
+            ]
+        return told
+
+    def _matching(self, event: Event, told: list[Event]) -> list[Event]:
+        """Those of the story's events that have the agent of this one and, where others did it to its object, that."""
+        same = [other for other in told if self._same_agent(event, other)]
+        things = event.things or (event.purpose.things if event.purpose else [])
+        nouns = {meaning(p.head) for link, p in things if not link and p.kind == "thing" and p.at not in event.marks}
+        if not nouns:
+            return same
+        fitting = [other for other in same if not _objects(other) or _objects(other) & (nouns | {"it"})]
+        return fitting or ([] if any(nouns & _objects(other) for other in told) else same)
+
+    def _same_agent(self, event: Event, other: Event) -> bool:
+        if not event.who or not other.who or event.who & other.who:
+            return True
+        return event.who == {"it"} and not other.who & self.story.cast.keys()
+
+    def _told_of_all(self, event: Event, told: list[Event]) -> bool:
+        """Whether the story tells it without saying who: a race of the two, or what some thing or animal did."""
+        story = self.story
+        mine = not event.who or bool(event.who & story.cast.keys())
+        if event.action in ("come", "watch") or event.reports:
+            return any(event.who & other.who for other in story.reading.events)
+        if self.reading.tokens[event.at].lower() in words.LIGHT:
+            return mine
+        if any(other.who & story.cast.keys() for other in told):
+            return False
+        if words.TOGETHER.get(event.action) in story.reading.lemmas:
+            return mine
+        if event.verb in words.HANDLING and event.things:
+            return mine and all(meaning(p.head) in story.reading.lemmas for _, p in event.things)
+        others = event.who - story.cast.keys() - {"it", "nobody"}
+        return bool(others) and others <= story.reading.lemmas
 
     def _judge_state(self, event: Event) -> bool:
         """Judge "was glad", "was shy", "was at the park"; whether there is nothing more to judge."""
@@ -314,17 +383,16 @@ class _Judge:
                 continue
             if phrase.head in words.FEELINGS and event.verb != "become":
                 who = [name.head for name in names] or sorted(event.who & story.cast.keys())
-                final = story.reading.final_feelings
-                true = any(final.get(name) == phrase.head for name in who) or (
-                    self._has_trait(who, phrase.head) and phrase.head not in final.values()
-                )
+                true = any(self._felt(event, name, phrase.head) for name in who)
                 self._mark(phrase.at, true)
                 for name in names:
                     self._mark(name.at, true)
-            elif event.verb == "be":
+            elif event.verb == "be" and event.who & story.cast.keys():
                 who = [name.head for name in names] or sorted(event.who)
                 for at, word in (*phrase.adjectives, (phrase.at, phrase.head)):
                     self._mark(at, self._has_trait(who, word))
+            elif event.verb == "be":
+                self._judge_thing(phrase, [], True)
         for name in names:
             self._mark(name.at, name.head in story.cast)
         rest = [(link, p) for link, p in event.things if link or p.kind == "name"]
@@ -333,8 +401,19 @@ class _Judge:
             return True
         return False
 
+    def _felt(self, event: Event, name: str, feeling: str) -> bool:
+        """Whether somebody felt it: at the end, or at any time where the summary goes on to another feeling."""
+        final = self.reading.final_feelings.get(name) == feeling
+        if final and not any(link in ("of", "at") for link, _ in event.things):
+            return self.story.reading.final_feelings.get(name) == feeling
+        return (name, feeling) in self.story.reading.feelings
+
     def _has_trait(self, who: Iterable[str], word: str) -> bool:
-        return any(meaning(word) in self.story.traits.get(name, ()) for name in who)
+        """Whether the story says so of one of them, or says it without saying of whom."""
+        traits, said = self.story.traits, meaning(word)
+        if any(said in traits.get(name, ()) for name in who):
+            return True
+        return said in self.story.reading.lemmas and not any(said in traits.get(name, ()) for name in self.story.cast)
 
     def _judge_things(self, event: Event, matched: list[Event], told: list[Event]) -> None:
         for link, phrase in event.things:
@@ -358,16 +437,17 @@ class _Judge:
         self._mark(phrase.at, true)
 
     def _judge_thing(self, phrase: Phrase, told: list[Event], free: str | bool) -> None:
-        noun = meaning(phrase.head)
-        true = noun in self.story.reading.lemmas
-        if true and told and not free:
-            objects = [p for other in told for link, p in other.things if not link]
-            nouns = {meaning(p.head) for p in objects if p.kind == "thing"}
-            true = not nouns or noun in nouns or any(p.head == "it" for p in objects)
+        story, noun = self.story, meaning(phrase.head)
+        true = noun in story.reading.lemmas or words.IMPLIED.get(noun) in story.by_action
+        if true and told and not free and phrase.kind == "thing" and phrase.head not in words.PEOPLE:
+            nouns = set().union(*(_objects(other) for other in told))
+            true = not nouns or bool(nouns & {noun, "it"})
         self._mark(phrase.at, true)
-        given = self.story.reading.objects.get(noun, frozenset())
+        given = story.reading.objects.get(noun, frozenset())
         for at, word in phrase.adjectives:
-            self._mark(at, meaning(word) in given)
+            acted = base_form(word) != word and base_form(word) in story.by_action
+            said = phrase.head in words.TIMES and meaning(word) in story.reading.lemmas
+            self._mark(at, meaning(word) in given or acted or said or (word, phrase.head) in story.pairs)
 
     def _judge_owner(self, phrase: Phrase) -> None:
         if phrase.owner and phrase.owner.kind == "name":

@@ -7,6 +7,7 @@ verbs, and tells noun phrases by their place; it needs no model and knows nothin
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,7 +16,7 @@ from rot5.evaluate import reading_words as words
 
 _TOKEN = re.compile(r"[A-Za-z]+(?:'(?!s\b)[a-z]+)?|'s\b|\d+|\n|[^\sA-Za-z\d]")
 _STOPS = frozenset(".!?\n:;")
-_SILENT_E = re.compile(r"^[^aeiou]*[aeiouy][bdgklmnprstz]$|[cvu]$|[^s]s$|[dr]g$|[^aeiou]l$|[aeiou]z$")
+_SILENT_E = re.compile(r"^[^aeiou]*[aeiouy][bdgklmnprstz]$|[cvu]$|[^s]s$|[dr]g$|[^aeioul]l$|[aeiou]z$")
 _QUOTES = {'"': '"', "\u201c": '"', "\u201d": '"'}
 
 
@@ -51,8 +52,10 @@ class Event:
     things: list[tuple[str, Phrase]] = field(default_factory=list)
     """Preposition ("" for an object) and phrase."""
     particles: list[tuple[int, str]] = field(default_factory=list)
+    denied: bool = False
+    """Said not to have happened: "did not stop"."""
     unreal: bool = False
-    """Denied, wished or only possible: "did not win", "wanted to win"."""
+    """Denied, wished or only possible: "did not win", "wanted to win", "could win"."""
     passive: bool = False
     action: str = ""
     """What happened, one phrase for all its wordings: "run away"."""
@@ -60,6 +63,11 @@ class Event:
     """Everyone who may be the agent: one name, or several where a pronoun leaves it open."""
     marks: frozenset[int] = frozenset()
     """Positions of the particles and objects that are part of the action ("the truth" of "tell the truth")."""
+    outer: frozenset[str] = frozenset()
+    """Who acts in the main clause, where the verb may belong there: "stopped when Ben fell and helped him"."""
+    outers: list[Phrase] = field(default_factory=list)
+    reports: bool = False
+    """Whether a clause with "that" follows: "saw that"."""
     purpose: Event | None = None
     """The infinitive that depends on it: "learned to ride"."""
 
@@ -107,7 +115,7 @@ def base_form(word: str) -> str:
         return words.IRREGULAR[word]
     if word in words.PRESENT:
         return words.PRESENT[word]
-    if word.endswith("ed") and len(word) > 4 and word not in words.NOT_PAST:
+    if word.endswith("ed") and len(word) > 3 and word not in words.NOT_PAST:
         return _stem(word[:-2])
     if word.endswith("ing") and len(word) > 5 and word not in words.NOT_ING:
         return _stem(word[:-3])
@@ -125,7 +133,7 @@ def _stem(stem: str) -> str:
         return stem + "e"
     if stem.endswith("i"):
         return stem[:-1] + "y"
-    if len(stem) > 3 and stem[-1] == stem[-2] and stem[-1] not in "lsz":
+    if len(stem) > 3 and stem[-1] == stem[-2] and stem[-1] not in "flsz":
         return stem[:-1]
     return stem
 
@@ -198,8 +206,9 @@ class _Parser:
         return frozenset(inside)
 
     def _find_names(self, known: frozenset[str]) -> frozenset[str]:
-        """Capitalised words: inside a sentence, or known as names, or at its start with a verb behind."""
+        """Capitalised words: inside a sentence, or known as names, or always so at its start with a verb behind."""
         names = set()
+        lower, capitals = set(self.tokens), Counter(self.tokens)
         for i, token in enumerate(self.tokens):
             small = self.small[i]
             if not token[0].isupper() or len(token) < 2 or small in words.CALENDAR or token in names:
@@ -209,6 +218,8 @@ class _Parser:
                 names.add(token)
             elif starts and i + 1 < self.count and i not in self.spoken and _sort(small) == "open":
                 after = self.small[i + 1]
+                if small in lower or (not known and capitals[token] < 2):
+                    continue
                 if small not in words.SOUNDS and not small.endswith("ly") and (after in words.BE or _is_past(after)):
                     names.add(token)
         return frozenset(names)
@@ -220,18 +231,24 @@ class _Parser:
         self.preposition = ""
         self.loose: list[tuple[str, Phrase]] = []
         self.last: Phrase | None = None
+        self.person: Phrase | None = None
+        self.doers: list[Phrase] = []
+        self.outer: list[Phrase] = []
         self.antecedent: Phrase | None = None
         self.saved: tuple[list[Phrase], list[Phrase]] | None = None
-        self.unreal = self.infinitive = self.passive = self.joined = self.after_comma = False
+        self.unreal = self.denied = self.infinitive = self.passive = self.joined = self.after_comma = False
+        self.fresh = False
 
     def _boundary(self) -> None:
         """A clause ends here; its subject may be carried on."""
         self.event = None
         self.preposition = ""
-        self.unreal = self.infinitive = self.passive = self.joined = False
+        self.unreal = self.denied = self.infinitive = self.passive = self.joined = False
 
     def _verb_ahead(self, i: int) -> bool:
         """Whether the next word that is no adverb is a finite verb."""
+        if i < self.count and self.small[i] == "of":
+            i += 3 if self._next(i) in words.DETERMINERS else 2
         while i < self.count and self.small[i] in _ADVERBS:
             i += 1
         if i >= self.count or self.tokens[i] in self.names:
@@ -269,6 +286,7 @@ class _Parser:
         return i
 
     def _comma(self) -> None:
+        self.outer = []
         if self.saved:
             self.subject, self.pending = self.saved
             self.saved = None
@@ -300,11 +318,12 @@ class _Parser:
         if word in words.MODALS and self.tokens[i] != "May":
             self._clause_starts(i)
             self.unreal = self.infinitive = True
+            self.denied = word in words.NEGATIONS
             if word in ("did", "do", "does") and self._next(i) not in words.NEGATIONS:
                 self.unreal = False
             return i + 1
         if word in words.NEGATIONS:
-            self.unreal = True
+            self.unreal = self.denied = True
             return i + 1
         if word == "to":
             return self._to(i)
@@ -347,9 +366,12 @@ class _Parser:
     def _relative(self, i: int, word: str) -> int:
         if word == "that" and not self._verb_ahead(i + 1) and not self._starts_phrase(i + 1):
             return i + 1
-        behind = self.last if self.last and i and self.last.at >= i - 2 else None
+        verb_at = self.event.at if self.event else -1
+        behind = self.last if self.last and max(i - 3, verb_at) < self.last.at and self.last.kind != "quality" else None
+        if word == "who":
+            behind = self.person
         if self._verb_ahead(i + 1) and behind:
-            self.saved = (self.subject, self.pending) if self.tokens[i - 1] == "," else None
+            self.saved = (self.subject, self.pending) if self.tokens[i - 1] == "," or self.pending else None
             self.pending = [behind]
             self._boundary()
             self.subject = [behind]
@@ -367,17 +389,20 @@ class _Parser:
             self.joined = True
             return i + 1
         self.joined = False
+        if word in words.SUBORDINATING:
+            self.outer = self.subject
         if word != "and" or not self.pending:
             self.pending = []
         self._boundary()
         self.after_comma = False
+        self.unreal = word == "if"
         if word == "where" and self.last and self.last.head in words.PLACES:
             self.loose = [("at", self.last)]
         return i + 1
 
     def _be(self, i: int) -> int:
         ahead = i + 1
-        negated = self.unreal
+        negated = self.denied
         while ahead < self.count and self.small[ahead] in _ADVERBS:
             negated = negated or self.small[ahead] in words.NEGATIONS
             ahead += 1
@@ -385,13 +410,13 @@ class _Parser:
         sort = _sort(word) if ahead < self.count and self.tokens[ahead] not in self.names else ""
         if sort == "ing":
             self._clause_starts(i)
-            self.unreal = negated
+            self.unreal = self.denied = negated
             return self._verb(ahead, base_form(word))
         if (sort == "past" and word not in words.STATES) or word in ("broken", "hidden"):
             self._clause_starts(i)
-            self.unreal, self.passive = negated, True
+            self.unreal, self.denied, self.passive = negated, negated, True
             return self._verb(ahead, base_form(word))
-        self.unreal = negated
+        self.unreal = self.denied = negated
         return self._verb(i, "be")
 
     def _to(self, i: int) -> int:
@@ -412,6 +437,7 @@ class _Parser:
     def _clause_starts(self, i: int) -> None:
         """A finite verb begins here: settle its subject."""
         if self.pending:
+            self.fresh = True
             self.subject, self.pending = self.pending, []
             self.event = None
 
@@ -421,26 +447,39 @@ class _Parser:
             governor = None
         if not self.infinitive and not carried:
             self._clause_starts(i)
-        event = Event(lemma, i, list(self.subject), unreal=self.unreal, passive=self.passive)
+        event = Event(lemma, i, self._agents(lemma), unreal=self.unreal, denied=self.denied, passive=self.passive)
         if self.infinitive and governor and governor is self.event:
-            event.unreal = event.unreal or governor.unreal or governor.verb not in ("begin", "start", "learn", "come")
+            event.unreal = event.unreal or governor.unreal or governor.verb not in ("begin", "start", "learn")
             governor.purpose = event
         if self.antecedent:
             event.things.append(("", self.antecedent))
             self.antecedent = None
+        if not self.fresh:
+            event.outers = self.outer
+        event.reports = self._next(i) == "that"
         event.things += self.loose
         self.loose = []
         self.events.append(event)
         self.event = event
         self.preposition = ""
-        self.unreal = self.infinitive = self.passive = self.joined = self.after_comma = False
+        self.unreal = self.denied = self.infinitive = self.passive = self.joined = self.after_comma = self.fresh = False
         return i + 1
+
+    def _agents(self, lemma: str) -> list[Phrase]:
+        """The subject, or whoever acted before where the subject cannot act: "saw that it was a cat and took it"."""
+        if any(phrase.kind == "name" or phrase.head in _ANIMATE for phrase in self.subject):
+            self.doers = self.subject
+        elif self.doers and lemma not in words.HAPPENINGS and not self.fresh:
+            self.subject = self.doers
+        return list(self.subject)
 
     def _noun_phrase(self, start: int) -> int:
         phrase, i = self._read_phrase(start)
         if phrase is None:
             return i
         self.phrases.append(phrase)
+        if phrase.kind == "name" or phrase.head in words.KINDS or phrase.head in words.PEOPLE:
+            self.person = phrase
         self._place_phrase(phrase, i)
         self.last = phrase
         return i
@@ -449,19 +488,21 @@ class _Parser:
         i, word = start, self.small[start]
         if word in words.PRONOUNS and not (word in ("her",) and self._possessive_her(i)):
             return Phrase("pronoun", word, i), i + 1
-        owner, bare = None, True
+        owner, bare, firm = None, True, False
         while i < self.count and self.small[i] in words.DETERMINERS and self.tokens[i] not in self.names:
             if self.small[i] in ("his", "her", "their", "its"):
                 owner = Phrase("pronoun", self.small[i], i)
+            firm = self.small[i] in words.ARTICLES
             i, bare = i + 1, False
         if i < self.count and self.tokens[i] in self.names and self._next(i) == "'s":
             owner, i, bare = Phrase("name", self.tokens[i], i), i + 2, False
+            firm = True
             self.phrases.append(owner)
         first = i
         while i < self.count and self.tokens[i][0].isalpha() and i not in self.spoken:
             sort = _sort(self.small[i])
             inside = sort in ("open", "quality", "ing") or (
-                i == first and sort == "past" and (not bare or self.small[i] in words.STATES)
+                i == first and sort == "past" and (firm or self.small[i] in words.STATES)
             )
             if i > first and self.small[i] in words.BEHIND:
                 break
@@ -508,6 +549,8 @@ class _Parser:
     def _place_phrase(self, phrase: Phrase, i: int) -> None:
         """Attach a phrase: to a preposition, as object of the event, or as the subject to come."""
         followed = self._verb_ahead(i)
+        if phrase.kind == "quality" and self.preposition in words.PARTICLES:
+            self.preposition = ""
         preposition = self.preposition
         subjective = phrase.kind == "name" or phrase.head in ("he", "she", "they", "we", "it")
         if (
@@ -530,7 +573,11 @@ class _Parser:
         if self.event and not self.event.agents and not self.event.things and not self.joined and not followed:
             self.event.agents = self.subject = [phrase]  # "said Tom": the subject stands behind its verb
             return
-        if self.event and (not followed or (self.joined and not subjective)) and not self._opens_clause(i):
+        if (
+            self.event
+            and (not followed or (self.joined and not subjective and not self.fresh))
+            and not self._opens_clause(i)
+        ):
             self._attach(phrase)
             return
         joined = self.joined
@@ -571,6 +618,7 @@ class _Parser:
         self.after_comma = False
 
 
+_ANIMATE = words.PERSONAL | words.KINDS | words.PEOPLE
 _ADVERBS = (
     words.FUNCTION
     - words.DETERMINERS
@@ -612,6 +660,7 @@ def _understand(parser: _Parser) -> Reading:
         if event.passive:
             _turn_passive(event)
         event.who = frozenset().union(*(people(phrase, cast) for phrase in event.agents))
+        event.outer = frozenset().union(*(people(phrase, cast) for phrase in event.outers))
         if event.unreal:
             continue
         feelings += [(who, feeling) for who, feeling in _felt(event, cast)]
@@ -646,7 +695,7 @@ def people(phrase: Phrase, cast: dict[str, str]) -> frozenset[str]:
         return frozenset(name for name in cast if name not in words.BOYS)
     if head in ("he", "him", "himself"):
         return frozenset(name for name in cast if name not in words.GIRLS)
-    if head in words.PERSONAL or head in ("friend", "friends", "child", "stranger", "both", "side"):
+    if head in words.PERSONAL or head in words.PEOPLE:
         return frozenset(cast)
     return frozenset((meaning(head), *(name for name, kind in cast.items() if kind == head)))
 
@@ -655,7 +704,7 @@ def _name_action(event: Event) -> None:
     """Choose the one phrase for what happened, taking in particles and objects that belong to it."""
     event.action = event.verb
     extras = [(at, word) for at, word in event.particles]
-    extras += [(phrase.at, phrase.head) for preposition, phrase in event.things if phrase.kind in ("thing", "quality")]
+    extras += [(phrase.at, phrase.head) for _, phrase in event.things if phrase.kind != "name"]
     extras += [(-1, preposition) for preposition, _ in event.things if preposition]
     for at, word in extras:
         action = words.PHRASES.get((event.verb, word)) or words.PHRASES.get((event.verb, base_form(word)))

@@ -38,7 +38,7 @@ CALENDAR = _set(
     "september october november december mr mrs ms dr christmas i ok"
 )
 KINDS = _set(
-    "boy girl child kid man woman rabbit fox bear mouse duck frog squirrel hedgehog cat dog pig lamb goat owl turtle "
+    "chicken boy girl child kid man woman rabbit fox bear mouse duck frog squirrel hedgehog cat dog pig lamb goat owl turtle "
     "mole deer hen pony lion elephant monkey tiger panda donkey beaver otter penguin bird bunny puppy kitten wolf fish "
     "horse cow sheep dragon snail bee ant raccoon crow goose magpie"
 )
@@ -65,16 +65,21 @@ STATES = _set("lost gone hurt")
 COPULAS = _set("be stay remain feel keep get")
 BEHIND = _set("alone better faster")
 """Qualities that may follow a noun without being of it."""
-EPITHETS = KINDS | {"friend", "friends", "sister", "brother"}
+PEOPLE = _set("friend friends child stranger family crowd judge people sister brother")
+EPITHETS = KINDS | PEOPLE
+HAPPENINGS = _set("be stay remain break fall float sink lie come go")
+"""What a thing can do, so that it may be the subject."""
+SUBORDINATING = _set("when while because until as if although though")
 
-DETERMINERS = _set(
-    "the a an his her their its my your our this these those some each every many no two three four five six ten any "
-    "another several few one much"
+ARTICLES = _set("the a an his her their its my your our no")
+DETERMINERS = ARTICLES | _set(
+    "this these those some each every many two three four five six ten any another several few one much"
 )
 PRONOUNS = _set(
-    "he she him her they them it we us i you me himself herself themselves itself everyone everybody nobody"
+    "he she him her they them it we us i you me himself herself themselves itself everyone everybody nobody both "
+    "someone somebody anyone anybody something nothing everything anything"
 )
-PERSONAL = PRONOUNS - {"it", "itself", "nobody"}
+PERSONAL = PRONOUNS - _set("it itself nobody someone somebody anyone anybody something nothing everything anything")
 PREPOSITIONS = _set(
     "in on at to from with of for by into under behind between beside over through around after before until along near "
     "about against without inside outside across during like as above below toward towards onto past up upon except "
@@ -83,7 +88,7 @@ PREPOSITIONS = _set(
 CLAUSE_PREPOSITIONS = _set("after before until since than as like")
 CONJUNCTIONS = _set("and but so because when while though although if where or yet how why whether nor")
 RELATIVES = _set("who whom which that whose")
-NEGATIONS = _set("not never nobody neither cannot couldn't didn't wasn't wouldn't don't can't won't")
+NEGATIONS = _set("not never neither cannot couldn't didn't wasn't wouldn't don't can't won't")
 MODALS = _set(
     "did do does could would can will should might must may shall let cannot couldn't didn't wouldn't don't can't won't"
 )
@@ -110,7 +115,7 @@ FUNCTION = (
     )
 )
 LIGHT = _set(
-    "end day days way time times thing things morning afternoon evening night week month year while moment rest minute "
+    "named called good help end day days way time times thing things morning afternoon evening night week month year while moment rest minute "
     "hour feel felt feeling feels made make making makes left leave leaving ended become went put let kept keep part "
     "piece side middle kind sort "
 )
@@ -173,7 +178,7 @@ write wrote written
 speak spoke
 wake woke
 shake shook
-forget forgot
+forget forgot forgotten
 forgive forgave forgiven
 begin began
 become became
@@ -263,7 +268,7 @@ PRESENT = {
 WITH_E = _set("taste decide promise continue surprise apologize believe arrive imagine escape behave excite circle")
 """Regular verbs with a silent e that their past does not show by rule."""
 NOT_PAST = _set(
-    "red bed need seed weed shed sled feed hundred indeed naked wicked sacred speed greed breed tired striped spotted "
+    "red bed fled bled sped need seed weed shed sled feed hundred indeed naked wicked sacred speed greed breed tired striped spotted "
     "painted crooked excited scared worried pleased ashamed disappointed relieved embarrassed"
 )
 NOT_ING = _set(
@@ -286,7 +291,9 @@ run away: run+away run+off flee+away ran+off go+off
 run a race: run+race have+race dash+off
 laugh at: laugh+at
 give up: give+up
-take a nap: take+nap have+nap
+take a nap: take+nap have+nap sit+nap lie+nap
+hold hands: take+hand hold+hand take+paw hold+paw
+find nobody: find+nobody
 take turns: take+turns take+turn
 fall into the water: fall+water
 have a fight: have+fight begin+fight come+fight be+fight
@@ -303,6 +310,8 @@ set out: set+out
 send away: send+away send+home
 stay lost: stay+lost remain+lost
 go home: go+home run+home
+bring along: take+along bring+along carry+along
+keep going: keep+going keep+on go+on
 """)
 """What a verb means with one more word: (verb, particle or object) to the action."""
 
@@ -338,6 +347,12 @@ wait: stay
 stay: wait
 pull: push
 own: have
+have: own
+bring along: have bring carry take
+keep going: keep run walk go not-stop
+set out: leave begin pack go
+meet: visit wait
+stop: forget turn wait
 """)
 """For an action that a summary claims, those of the story that say the same."""
 
@@ -348,13 +363,13 @@ SAME = {
         "noise noises",
         "lonely lonesome",
         "quick quickly",
+        "hand paw",
         "rain rainy",
         "wind windy",
         "fog foggy",
         "mud muddy",
         "smell smells",
         "present gift",
-        "forgotten forgot forget",
         "fight quarrel fighting",
         "friend friends friendship",
         "mom mommy mother mama",
@@ -400,5 +415,24 @@ KEY_ACTIONS = frozenset(
     "run away",
 }
 """What a summary ought to say of the two main characters."""
-WISHED = _set("get have win bring do go make be learn try")
+WISHED = _set("get have win bring do go make be learn try visit")
 """Verbs that say little where they are only wished for: "wanted to get"."""
+
+TOGETHER = {
+    "run a race": "race",
+    "have a fight": "fight",
+    "hold hands": "hand",
+    "tell a joke": "joke",
+    "find nobody": "nobody",
+    "work": "work",
+    "pull": "pull",
+    "play": "play",
+    "trade": "trade",
+}
+"""What the two main characters do together, and the word that tells so even where it does not say who."""
+HANDLING = _set("come take bring run use grab throw hold carry have get fetch")
+"""Ways to have something at hand: "came with a rope", "took a rope", "threw a rope"."""
+IMPLIED = {"piece": "break", "snack": "share"}
+"""Nouns that are true with an action."""
+PURPOSES = {"bring": "have", "win": "want", "get": "want"}
+"""Verbs that are only wished for or tried, and what else of the same person says so; any other needs "have"."""
