@@ -92,3 +92,12 @@ assert "torch" not in sys.modules and "transformers" not in sys.modules
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "usage" in done.stdout
+
+
+TESTS = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("test_*.py")), ids=lambda path: str(path.relative_to(TESTS)))
+def test_no_test_file_is_empty(path):
+    names = {node.name for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if hasattr(node, "name")}
+    assert any(name.startswith("test_") for name in names)
