@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from rot5.evaluate import reading_words as words
-from rot5.evaluate.reading import Event, Phrase, Reading, base_form, is_function, meaning, people, read
+from rot5.evaluate.claims import Judge, JudgedWord, Story
+from rot5.evaluate.clauses import Event
+from rot5.evaluate.reading import Reading
+
+__all__ = ["ContentScore", "Fact", "JudgedWord", "content", "judged_words", "score_summary", "verify_facts"]
 
 Fact = tuple[str, str, str]
 """(subject, relation, object) in words of the text: ("Tom", "found", "red kite")."""
@@ -53,20 +55,12 @@ ARTICLES = ("the ", "a ", "an ")
 
 
 class ContentScore(NamedTuple):
-    """Counts of one summary: content words that are true, all its content words, facts it states, facts of the story."""
+    """Counts of one summary: true content words, all content words, main facts it states, main facts of its story."""
 
     true_words: int
     content_words: int
     covered: int
     facts: int
-
-
-class JudgedWord(NamedTuple):
-    """A content word of a summary, where it stands among the tokens, and whether it is true of the story in its role."""
-
-    at: int
-    text: str
-    true: bool
 
 
 def verify_facts(story: str, facts: Iterable[Sequence[str]]) -> list[Fact]:
@@ -124,87 +118,9 @@ def _by_name(event: Event, name: str) -> bool:
     return any(phrase.kind == "name" and phrase.head == name for phrase in event.agents)
 
 
-class _Story:
-    """A story read once, indexed for the summaries to be judged by it."""
-
-    def __init__(self, text: str):
-        self.reading = read(text)
-        self.cast = self.reading.cast
-        small = [token.lower() for token in self.reading.tokens]
-        self.pairs = set(itertools.pairwise(small))
-        self.by_action: dict[str, list[Event]] = {}
-        self.owners: dict[str, set[str]] = {}
-        self.traits: dict[str, set[str]] = {name: {kind} for name, kind in self.cast.items()}
-        for event in self.reading.events:
-            if not event.unreal:
-                for told in (event, *self._implied(event)):
-                    self.by_action.setdefault(told.action, []).append(told)
-                self._note_traits(event)
-            elif event.denied:
-                self.by_action.setdefault(f"not-{event.verb}", []).append(event)
-        self._note_owners()
-        named = [p.head for p in self.reading.phrases if p.kind == "name"]
-        self.main = sorted(self.cast, key=named.count, reverse=True)[:2]
-        self.main_facts = self._main_facts()
-
-    def _implied(self, event: Event) -> Iterator[Event]:
-        """What is true with an event: who is given gets, who is met meets."""
-        others = [p for link, p in event.things if self.people(p) <= self.cast.keys() and link in ("", "to", "with")]
-        things = [(link, p) for link, p in event.things if p not in others]
-        if event.action == "give" and others:
-            yield Event("get", -1, others, things, action="get", who=self._all(others))
-        if event.action in ("meet", "become friends", "share", "fix", "build", "learn") and others:
-            them = [("", p) for p in event.agents] if event.action in ("meet", "become friends") else []
-            yield Event(event.verb, -1, others, them + things, action=event.action, who=self._all(others))
-
-    def people(self, phrase: Phrase) -> frozenset[str]:
-        return people(phrase, self.cast)
-
-    def _all(self, phrases: Iterable[Phrase]) -> frozenset[str]:
-        return frozenset().union(*(self.people(phrase) for phrase in phrases))
-
-    def _note_traits(self, event: Event) -> None:
-        if event.verb != "be" or not event.who:
-            return
-        for link, phrase in event.things:
-            if not link and phrase.kind != "name":
-                said = {meaning(word) for _, word in phrase.adjectives} | {meaning(phrase.head)}
-                for who in event.who:
-                    self.traits.setdefault(who, set()).update(said)
-
-    def _note_owners(self) -> None:
-        for phrase in self.reading.phrases:
-            if phrase.kind == "name":
-                self.traits[phrase.head].update(meaning(word) for _, word in phrase.adjectives)
-            elif phrase.owner:
-                self.owners.setdefault(meaning(phrase.head), set()).update(self.people(phrase.owner))
-        for action in ("have", "get", "win", "take"):
-            for event in self.by_action.get(action, ()):
-                for _, phrase in event.things:
-                    self.owners.setdefault(meaning(phrase.head), set()).update(event.who & self.cast.keys())
-
-    def _main_facts(self) -> list[tuple[str, str, str]]:
-        """Hero, other, place, main object, key events and ending, as (what, who, which)."""
-        facts = [("name", name, "") for name in self.main]
-        if self.reading.places:
-            facts.append(("place", "", max(self.reading.places, key=lambda place: len(self.reading.places[place]))))
-        nouns = [meaning(p.head) for p in self.reading.phrases if p.kind == "thing" and p.adjectives]
-        if nouns:
-            facts.append(("object", "", max(dict.fromkeys(nouns), key=nouns.count)))
-        for event in self.reading.events:
-            for phrase in event.agents:
-                fact = ("event", phrase.head, event.action)
-                if event.action in words.KEY_ACTIONS and not event.unreal and phrase.head in self.main:
-                    facts.append(fact)
-        facts += [
-            ("feeling", who, feeling) for who, feeling in self.reading.final_feelings.items() if who in self.main[:1]
-        ]
-        return list(dict.fromkeys(facts))
-
-
 @lru_cache(maxsize=1 << 12)
-def _story(text: str) -> _Story:
-    return _Story(text)
+def _story(text: str) -> Story:
+    return Story(text)
 
 
 def judged_words(story: str, summary: str) -> list[JudgedWord]:
@@ -215,7 +131,7 @@ def judged_words(story: str, summary: str) -> list[JudgedWord]:
     adjective when the story gives it to that object; a place when somebody of the event was there; a feeling when it is
     the last one of its person. A word in none of these roles is true when the story has it.
     """
-    return _Judge(_story(story), summary).words()
+    return Judge(_story(story), summary).words()
 
 
 def score_summary(story: str, summary: str) -> ContentScore:
@@ -224,7 +140,7 @@ def score_summary(story: str, summary: str) -> ContentScore:
     The facts are who it is about (two names), the main object, the place, what the two did, and how the first of them
     felt in the end.
     """
-    judge = _Judge(_story(story), summary)
+    judge = Judge(_story(story), summary)
     judged = judge.words()
     facts = judge.story.main_facts
     covered = sum(judge.states(*fact) for fact in facts)
@@ -234,223 +150,3 @@ def score_summary(story: str, summary: str) -> ContentScore:
 def content(story: str, summary: str) -> tuple[int, int, int, int]:
     """`score_summary` as a plain tuple, the form that `rot5.evaluate.summaries` takes."""
     return tuple(score_summary(story, summary))
-
-
-def _objects(event: Event) -> set[str]:
-    """The nouns an event happens to, "it" among them."""
-    return {meaning(p.head) for _, p in event.things if p.kind == "thing" or p.head == "it"}
-
-
-class _Judge:
-    """One summary beside its story: a verdict for each position that holds a content word in a role."""
-
-    def __init__(self, story: _Story, summary: str):
-        self.story = story
-        self.reading = read(summary, story.cast)
-        self.verdicts: dict[int, bool] = {}
-        self.stated: set[tuple[str, str]] = set()
-        for event in self.reading.events:
-            self._judge_event(event)
-        for phrase in self.reading.phrases:
-            self._judge_owner(phrase)
-            if phrase.kind == "name":
-                for at, word in phrase.adjectives:
-                    self._mark(at, self._has_trait([phrase.head], word))
-
-    def words(self) -> list[JudgedWord]:
-        judged = []
-        verbs = {event.at for event in self.reading.events if event.verb != "be"}
-        names = {phrase.at for phrase in self.reading.phrases if phrase.kind == "name"}
-        for at, token in enumerate(self.reading.tokens):
-            small = token.lower()
-            if not token[0].isalpha() or small in words.LIGHT or len(small) < 2:
-                continue
-            if is_function(small) and at not in verbs and at not in names:
-                continue
-            if at in self.verdicts:
-                true = self.verdicts[at]
-            elif at in names:
-                true = token in self.story.cast
-            else:
-                true = meaning(small) in self.story.reading.lemmas
-            repeated = at > 0 and small == self.reading.tokens[at - 1].lower()
-            judged.append(JudgedWord(at, token, true and not repeated))
-        return judged
-
-    def states(self, what: str, who: str, which: str) -> bool:
-        """Whether the summary states a main fact of the story."""
-        if what == "name":
-            return who in self.reading.cast
-        if what == "place":
-            return which in {phrase.head for phrase in self.reading.phrases}
-        if what == "object":
-            return which in self.reading.objects
-        if what == "feeling":
-            return any(feeling == which for _, feeling in self.reading.feelings)
-        return (who, which) in self.stated
-
-    def _mark(self, at: int, true: bool) -> None:
-        self.verdicts[at] = self.verdicts.get(at, True) and true
-
-    def _judge_event(self, event: Event) -> None:
-        story = self.story
-        if event.unreal:
-            for phrase in event.agents:
-                if phrase.kind == "name":
-                    self._mark(phrase.at, phrase.head in story.cast)
-            self._mark(event.at, event.verb in words.WISHED or meaning(event.verb) in story.reading.lemmas)
-            self._judge_things(event, [], [])
-            return
-        if event.verb in ("be", "feel", "make", "leave", "end", "become") and self._judge_state(event):
-            return
-        told = self._told(event)
-        company = frozenset(p.head for link, p in event.things if link == "with" and p.kind == "name")
-        matched = self._matching(event, told)
-        helpers = [other for other in told if other.who & (company | event.outer)] if not matched else []
-        supported = bool(matched or helpers) or self._told_of_all(event, told)
-        self._mark(event.at, supported)
-        for at in event.marks:
-            if at >= 0:
-                self._mark(at, supported)
-        for phrase in event.agents:
-            if phrase.kind == "name":
-                self._mark(phrase.at, supported and (not matched or any(phrase.head in o.who for o in matched)))
-        for other in matched:
-            self.stated.update((who, other.action) for who in event.who & other.who)
-        self._judge_things(event, matched, told)
-
-    def _told(self, event: Event) -> list[Event]:
-        """The events of the story that say what this event says, whoever did it."""
-        story = self.story
-        actions = {event.action} | words.ALTERNATIVES.get(event.action, frozenset())
-        if event.purpose and event.verb in ("want", "wish", "try"):
-            actions |= {words.PURPOSES.get(event.purpose.verb, "have")}
-        if event.purpose and event.verb == "help":
-            actions |= {event.purpose.verb} | words.ALTERNATIVES.get(event.purpose.verb, frozenset())
-        told = [other for action in actions for other in story.by_action.get(action, ())]
-        if event.action in words.HANDLING:
-            nouns = {meaning(p.head) for _, p in event.things if p.kind == "thing" and p.head not in words.PLACES}
-            for action in words.HANDLING - actions:
-                told += [o for o in story.by_action.get(action, ()) if nouns & {meaning(p.head) for _, p in o.things}]
-        if event.verb in ("go", "come", "walk", "run"):
-            told += [
-                Event("be", -1, [], who=story.reading.places[place])
-                for link, place in ((link, phrase.head) for link, phrase in event.things)
-                if link and place in story.reading.places
-            ]
-        return told
-
-    def _matching(self, event: Event, told: list[Event]) -> list[Event]:
-        """Those of the story's events that have the agent of this one and, where others did it to its object, that."""
-        same = [other for other in told if self._same_agent(event, other)]
-        things = event.things or (event.purpose.things if event.purpose else [])
-        nouns = {meaning(p.head) for link, p in things if not link and p.kind == "thing" and p.at not in event.marks}
-        if not nouns:
-            return same
-        fitting = [other for other in same if not _objects(other) or _objects(other) & (nouns | {"it"})]
-        return fitting or ([] if any(nouns & _objects(other) for other in told) else same)
-
-    def _same_agent(self, event: Event, other: Event) -> bool:
-        if not event.who or not other.who or event.who & other.who:
-            return True
-        return event.who == {"it"} and not other.who & self.story.cast.keys()
-
-    def _told_of_all(self, event: Event, told: list[Event]) -> bool:
-        """Whether the story tells it without saying who: a race of the two, or what some thing or animal did."""
-        story = self.story
-        mine = not event.who or bool(event.who & story.cast.keys())
-        if event.action in ("come", "watch") or event.reports:
-            return any(event.who & other.who for other in story.reading.events)
-        if self.reading.tokens[event.at].lower() in words.LIGHT:
-            return mine
-        if any(other.who & story.cast.keys() for other in told):
-            return False
-        if words.TOGETHER.get(event.action) in story.reading.lemmas:
-            return mine
-        if event.verb in words.HANDLING and event.things:
-            return mine and all(meaning(p.head) in story.reading.lemmas for _, p in event.things)
-        others = event.who - story.cast.keys() - {"it", "nobody"}
-        return bool(others) and others <= story.reading.lemmas
-
-    def _judge_state(self, event: Event) -> bool:
-        """Judge "was glad", "was shy", "was at the park"; whether there is nothing more to judge."""
-        story = self.story
-        names = [p for p in event.agents if p.kind == "name"]
-        if event.verb in ("make", "leave"):
-            names = [p for link, p in event.things if not link and p.kind == "name"] or names
-        for link, phrase in event.things:
-            if link or phrase.kind == "name" or phrase.kind == "pronoun":
-                continue
-            if phrase.head in words.FEELINGS and event.verb != "become":
-                who = [name.head for name in names] or sorted(event.who & story.cast.keys())
-                true = any(self._felt(event, name, phrase.head) for name in who)
-                self._mark(phrase.at, true)
-                for name in names:
-                    self._mark(name.at, true)
-            elif event.verb == "be" and event.who & story.cast.keys():
-                who = [name.head for name in names] or sorted(event.who)
-                for at, word in (*phrase.adjectives, (phrase.at, phrase.head)):
-                    self._mark(at, self._has_trait(who, word))
-            elif event.verb == "be":
-                self._judge_thing(phrase, [], True)
-        for name in names:
-            self._mark(name.at, name.head in story.cast)
-        rest = [(link, p) for link, p in event.things if link or p.kind == "name"]
-        if event.verb in ("be", "feel", "end") or (event.verb == "make" and not event.things):
-            self._judge_things(Event("be", event.at, event.agents, rest, who=event.who), [], [])
-            return True
-        return False
-
-    def _felt(self, event: Event, name: str, feeling: str) -> bool:
-        """Whether somebody felt it: at the end, or at any time where the summary goes on to another feeling."""
-        final = self.reading.final_feelings.get(name) == feeling
-        if final and not any(link in ("of", "at") for link, _ in event.things):
-            return self.story.reading.final_feelings.get(name) == feeling
-        return (name, feeling) in self.story.reading.feelings
-
-    def _has_trait(self, who: Iterable[str], word: str) -> bool:
-        """Whether the story says so of one of them, or says it without saying of whom."""
-        traits, said = self.story.traits, meaning(word)
-        if any(said in traits.get(name, ()) for name in who):
-            return True
-        return said in self.story.reading.lemmas and not any(said in traits.get(name, ()) for name in self.story.cast)
-
-    def _judge_things(self, event: Event, matched: list[Event], told: list[Event]) -> None:
-        for link, phrase in event.things:
-            if phrase.at in event.marks:
-                continue
-            if phrase.kind == "name":
-                self._judge_person(event, phrase, matched, link)
-            elif phrase.head in words.PLACES and link:
-                present = self.story.reading.places.get(phrase.head)
-                self._mark(phrase.at, bool(present) and (not event.who or bool(event.who & present)))
-            elif phrase.kind in ("thing", "quality"):
-                self._judge_thing(phrase, told, link or event.at < 0)
-
-    def _judge_person(self, event: Event, phrase: Phrase, matched: list[Event], link: str) -> None:
-        """A name that is no agent: of the cast, and where the story says to whom it happened, that one."""
-        true = phrase.head in self.story.cast
-        if link in ("", "to") and true:
-            met = [self.story.people(p) for other in matched for at, p in other.things if at in ("", "to")]
-            met = [who for who in met if who & self.story.cast.keys()]
-            true = not met or any(phrase.head in who for who in met)
-        self._mark(phrase.at, true)
-
-    def _judge_thing(self, phrase: Phrase, told: list[Event], free: str | bool) -> None:
-        story, noun = self.story, meaning(phrase.head)
-        true = noun in story.reading.lemmas or words.IMPLIED.get(noun) in story.by_action
-        if true and told and not free and phrase.kind == "thing" and phrase.head not in words.PEOPLE:
-            nouns = set().union(*(_objects(other) for other in told))
-            true = not nouns or bool(nouns & {noun, "it"})
-        self._mark(phrase.at, true)
-        given = story.reading.objects.get(noun, frozenset())
-        for at, word in phrase.adjectives:
-            acted = base_form(word) != word and base_form(word) in story.by_action
-            said = phrase.head in words.TIMES and meaning(word) in story.reading.lemmas
-            self._mark(at, meaning(word) in given or acted or said or (word, phrase.head) in story.pairs)
-
-    def _judge_owner(self, phrase: Phrase) -> None:
-        if phrase.owner and phrase.owner.kind == "name":
-            owners = self.story.owners.get(meaning(phrase.head), frozenset())
-            true = phrase.owner.head in (owners or self.story.cast)
-            self._mark(phrase.owner.at, true)

@@ -1,6 +1,9 @@
-"""Word lists of the reader of children's stories: who, where, how one feels, and the forms of verbs."""
+"""Words of the reader of children's stories: lists of who, where and how one feels, the forms of verbs, synonyms."""
 
 from __future__ import annotations
+
+import re
+from functools import lru_cache
 
 
 def _set(text: str) -> frozenset[str]:
@@ -24,44 +27,46 @@ def _groups(text: str) -> dict[str, frozenset[str]]:
 
 
 GIRLS = _set(
-    "Anna Sara Sarah Mia Emma Zoe Lucy Ella Nina Clara Alice Julia Maya Leah Nora Eva Lena Molly Katie Jenny Susan Mary "
-    "Jane Kate Amy Lisa Tina Sofia Olivia Hannah Laura Emily Sally Polly Betty Annie Maria Helen Tara Rita Wendy Lily "
-    "Sue Ellie Lila Anne Beth Daisy Rosie Mommy Grandma Mama Mom"
+    "Anna Sara Sarah Mia Emma Zoe Lucy Ella Nina Clara Alice Julia Maya Leah Nora Eva Lena Molly Katie Jenny Susan "
+    "Mary  Jane Kate Amy Lisa Tina Sofia Olivia Hannah Laura Emily Sally Polly Betty Annie Maria Helen Tara Rita "
+    "Wendy Lily  Sue Ellie Lila Anne Beth Daisy Rosie Mommy Grandma Mama Mom"
 )
 BOYS = _set(
-    "Tom Ben Sam Tim Max Leo Jim Joe Dan Adam Noah Peter Paul David Jacob Henry Oscar Lucas Felix Simon Eric Kevin Andy "
-    "Billy Bobby Charlie Danny George Harry Jimmy John Luke Mike Oliver Ted Toby Tommy Willy Alex Fred Timmy Jack Spot "
-    "Bob James Daddy Grandpa Papa Dad"
+    "Tom Ben Sam Tim Max Leo Jim Joe Dan Adam Noah Peter Paul David Jacob Henry Oscar Lucas Felix Simon Eric Kevin "
+    "Andy  Billy Bobby Charlie Danny George Harry Jimmy John Luke Mike Oliver Ted Toby Tommy Willy Alex Fred Timmy "
+    "Jack Spot  Bob James Daddy Grandpa Papa Dad"
 )
-CALENDAR = _set(
+CAPITALS = _set(
     "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august "
     "september october november december mr mrs ms dr christmas i ok"
 )
+"""Words with a capital that are no names."""
 KINDS = _set(
-    "chicken boy girl child kid man woman rabbit fox bear mouse duck frog squirrel hedgehog cat dog pig lamb goat owl turtle "
-    "mole deer hen pony lion elephant monkey tiger panda donkey beaver otter penguin bird bunny puppy kitten wolf fish "
-    "horse cow sheep dragon snail bee ant raccoon crow goose magpie"
+    "boy girl child kid man woman rabbit fox bear mouse duck frog squirrel hedgehog cat dog pig lamb goat owl turtle "
+    "mole deer hen chicken pony lion elephant monkey tiger panda donkey beaver otter penguin bird bunny puppy kitten "
+    "wolf fish  horse cow sheep dragon snail bee ant raccoon crow goose magpie"
 )
 PLACES = _set(
     "forest meadow hill pond lake river stream beach cave valley woods field waterfall orchard creek mountain jungle "
-    "tunnel island park playground garden farm zoo market fair circus yard station campsite harbor dock pier pool mill "
-    "lighthouse village barn attic cellar shed basement garage stable library school bakery museum kitchen workshop "
-    "greenhouse cabin cottage theater classroom hut house shop store town city street road sea ocean backyard bedroom "
-    "desert hospital church square"
+    "tunnel island park playground garden farm zoo market fair circus yard station campsite harbor dock pier pool "
+    "mill  lighthouse village barn attic cellar shed basement garage stable library school bakery museum kitchen "
+    "workshop  greenhouse cabin cottage theater classroom hut house shop store town city street road sea ocean "
+    "backyard bedroom  desert hospital church square"
 )
 HAPPY = _set("happy glad cheerful pleased joyful thankful proud excited merry content grateful relieved brave calm")
 SAD = _set("sad upset unhappy gloomy sorry lonely angry mad cross afraid scared worried jealous ashamed disappointed")
 FEELINGS = HAPPY | SAD
 QUALITIES = FEELINGS | _set(
-    "red blue green yellow pink purple orange white brown gray black shiny silver golden wooden smooth painted tiny old "
-    "new pretty bright lovely striped spotted soft fluffy woolly warm cozy fuzzy thick big special fine colorful huge "
-    "sweet fresh tasty yummy round little young small curious clever funny playful quiet busy lively friendly dreamy "
-    "chatty silly sleepy gentle jolly bouncy thoughtful shy kind nice good bad alone broken lost gone tired hungry cold "
-    "wet heavy sore stuck weak empty mean wise rainy windy foggy muddy sunny snowy forgotten faster slow fast safe free "
-    "strong long wide own famous great best better same real true wrong hurt asleep ready naked wicked hidden beautiful"
+    "red blue green yellow pink purple orange white brown gray black shiny silver golden wooden smooth painted tiny "
+    "old  new pretty bright lovely striped spotted soft fluffy woolly warm cozy fuzzy thick big special fine colorful "
+    "huge  sweet fresh tasty yummy round little young small curious clever funny playful quiet busy lively friendly "
+    "dreamy  chatty silly sleepy gentle jolly bouncy thoughtful shy kind nice good bad alone broken lost gone tired "
+    "hungry cold  wet heavy sore stuck weak empty mean wise rainy windy foggy muddy sunny snowy forgotten faster slow "
+    "fast safe free  strong long wide own famous great best better same real true wrong hurt asleep ready naked "
+    "wicked hidden beautiful"
 )
 STATES = _set("lost gone hurt")
-"""Qualities that are verbs as well, except behind one of these:"""
+"""Qualities that are verbs as well, except behind a copula."""
 COPULAS = _set("be stay remain feel keep get")
 BEHIND = _set("alone better faster")
 """Qualities that may follow a noun without being of it."""
@@ -81,9 +86,9 @@ PRONOUNS = _set(
 )
 PERSONAL = PRONOUNS - _set("it itself nobody someone somebody anyone anybody something nothing everything anything")
 PREPOSITIONS = _set(
-    "in on at to from with of for by into under behind between beside over through around after before until along near "
-    "about against without inside outside across during like as above below toward towards onto past up upon except "
-    "than since among down off out"
+    "in on at to from with of for by into under behind between beside over through around after before until along "
+    "near  about against without inside outside across during like as above below toward towards onto past up upon "
+    "except  than since among down off out"
 )
 CLAUSE_PREPOSITIONS = _set("after before until since than as like")
 CONJUNCTIONS = _set("and but so because when while though although if where or yet how why whether nor")
@@ -92,9 +97,17 @@ NEGATIONS = _set("not never neither cannot couldn't didn't wasn't wouldn't don't
 MODALS = _set(
     "did do does could would can will should might must may shall let cannot couldn't didn't wouldn't don't can't won't"
 )
+POSSIBLE = _set("could would can will should might must may")
 BE = _set("was were is are be been being am wasn't isn't")
 HAVE = _set("had has have having")
-PARTICLES = _set("away off back up out down on in along over up")
+PARTICLES = _set("away off back up out down on in along over")
+ADVERBS = _set(
+    "there here then still too also again together instead later first at last back away just only even ever very "
+    "really so quite almost soon now once twice well not already always often sometimes suddenly finally everywhere "
+    "somewhere nowhere else more most less least enough ago yes oh next either all both right early late rather far "
+    "close till maybe perhaps anyway today tomorrow yesterday tonight ahead apart forever afterwards up never"
+)
+"""What may stand between a subject and its verb, and adverbs in general."""
 FUNCTION = (
     DETERMINERS
     | PRONOUNS
@@ -105,19 +118,13 @@ FUNCTION = (
     | MODALS
     | BE
     | HAVE
-    | _set(
-        "there here then still too also again together instead later first at last back away just only even ever very "
-        "really so quite almost soon now once twice well not already always often sometimes suddenly finally everywhere "
-        "somewhere nowhere else what such more most less least enough ago yes oh other others both himself myself next "
-        "same either all right early late hers theirs mine yours ours is it's that's s t ll re ve d m rather far close own till maybe perhaps "
-        "something someone anything nothing everything everybody everyone somebody anyone none lot lots bit anyway today "
-        "tomorrow yesterday tonight away ahead apart forever afterwards because despite though after all"
-    )
+    | ADVERBS
+    | _set("what such other others same hers theirs mine yours ours it's that's own till none lot lots bit")
 )
 LIGHT = _set(
-    "named called good help end day days way time times thing things morning afternoon evening night week month year while moment rest minute "
-    "hour feel felt feeling feels made make making makes left leave leaving ended become went put let kept keep part "
-    "piece side middle kind sort "
+    "end day days way time times thing things morning afternoon evening night week month year while moment rest "
+    "minute  hour part side middle kind sort help good feel felt feeling feels made make making makes left leave "
+    "leaving ended  became went put let kept keep named called"
 )
 """Words that carry a sentence but say nothing of the story by themselves: "in the end", "made him feel"."""
 TIMES = _set(
@@ -227,67 +234,36 @@ split split
 }
 PRESENT = {
     form: lemma
-    for lemma in [
-        "lose",
-        "find",
-        "give",
-        "take",
-        "hide",
-        "break",
-        "win",
-        "get",
-        "go",
-        "come",
-        "see",
-        "say",
-        "tell",
-        "know",
-        "think",
-        "feel",
-        "keep",
-        "make",
-        "meet",
-        "hold",
-        "stand",
-        "sit",
-        "eat",
-        "sing",
-        "bring",
-        "forgive",
-        "begin",
-        "become",
-        "choose",
-        "want",
-        "wants",
-        "share",
-        "helps",
-        "learn",
-    ]
+    for lemma in _set(
+        "lose find give take hide break win get go come see say tell know think feel keep make meet hold stand sit eat "
+        "sing bring forgive begin become choose want share learn"
+    )
     for form in (lemma, lemma + "s")
-}
+} | {"goes": "go", "helps": "help"}
+"""Present forms that are no nouns."""
 WITH_E = _set("taste decide promise continue surprise apologize believe arrive imagine escape behave excite circle")
 """Regular verbs with a silent e that their past does not show by rule."""
 NOT_PAST = _set(
-    "red bed fled bled sped need seed weed shed sled feed hundred indeed naked wicked sacred speed greed breed tired striped spotted "
-    "painted crooked excited scared worried pleased ashamed disappointed relieved embarrassed"
+    "red bed fled bled sped need seed weed shed sled feed hundred indeed naked wicked sacred speed greed breed tired "
+    "striped spotted painted crooked excited scared worried pleased ashamed disappointed relieved embarrassed"
 )
 NOT_ING = _set(
     "ring king string thing spring wing sling something nothing anything everything morning evening during pudding "
     "ceiling building clothing lightning feeling sing bring"
 )
 NOT_ADVERBS = _set("butterfly butterflies family belly jelly lily bully reply supply firefly dragonfly curly woolly")
-SPEECH = _set("say ask shout call cry whisper yell answer reply laugh sob moan go think cheer scream exclaim beg sniff")
-SOUNDS = _set(
-    "whoosh buzz hic boom bang crash splash snap oops hello hi yuck shh hey wow ouch hooray drip drop ready steady look "
-    "please stop help thanks bye goodbye once halfway luckily suddenly quickly twice inch step side luck joy inside "
-    "outside early late deep far what why who how another today everybody long men dear"
+NO_NAMES = _set(
+    "whoosh buzz hic boom bang crash splash snap oops hello hi yuck shh hey wow ouch hooray drip drop ready steady "
+    "look  please stop help thanks bye goodbye once halfway luckily suddenly quickly twice inch step side luck joy "
+    "inside  outside early late deep far what why who how another today everybody long men dear"
 )
+"""Words that may open a sentence right before a verb and are no names."""
 
 PHRASES = _pairs("""
 tell the truth: tell+truth say+truth
 tell a lie: tell+lie say+lie tell+fib
 say sorry: say+sorry apologize+to
-run away: run+away run+off flee+away ran+off go+off
+run away: run+away run+off flee+away go+off
 run a race: run+race have+race dash+off
 laugh at: laugh+at
 give up: give+up
@@ -301,7 +277,6 @@ become friends: become+friends become+friend make+friends
 walk on: walk+on
 carry off: carry+off carry+away take+off
 call for help: call+help
-learn to: learn+to
 stand up: stand+up
 hurt a knee: hurt+knee
 sing a song: sing+song
@@ -362,7 +337,6 @@ SAME = {
         "little tiny small",
         "noise noises",
         "lonely lonesome",
-        "quick quickly",
         "hand paw",
         "rain rainy",
         "wind windy",
@@ -379,34 +353,12 @@ SAME = {
 }
 """Nouns and adjectives that say the same, by the first of their group."""
 
-KEY_ACTIONS = frozenset(
-    [
-        "want",
-        "lose",
-        "find",
-        "give",
-        "take",
-        "hide",
-        "break",
-        "get",
-        "win",
-        "share",
-        "fix",
-        "build",
-        "help",
-        "save",
-        "forgive",
-        "warn",
-        "visit",
-        "meet",
-        "trick",
-        "cheat",
-        "see",
-        "learn",
-    ]
+KEY_ACTIONS = _set(
+    "want lose find give take hide break get win share fix build help save forgive warn visit meet trick cheat"
 ) | {
     "laugh at",
     "give up",
+    "learn",
     "become friends",
     "fall into the water",
     "say sorry",
@@ -418,6 +370,8 @@ KEY_ACTIONS = frozenset(
 WISHED = _set("get have win bring do go make be learn try visit")
 """Verbs that say little where they are only wished for: "wanted to get"."""
 
+SHARED = _set("laugh play eat learn share fix build work talk sing dance")
+"""What is true of both where one does it "with" the other."""
 TOGETHER = {
     "run a race": "race",
     "have a fight": "fight",
@@ -436,3 +390,77 @@ IMPLIED = {"piece": "break", "snack": "share"}
 """Nouns that are true with an action."""
 PURPOSES = {"bring": "have", "win": "want", "get": "want"}
 """Verbs that are only wished for or tried, and what else of the same person says so; any other needs "have"."""
+
+_SILENT_E = re.compile(r"^[^aeiou]*[aeiouy][bdgklmnprstz]$|[cvu]$|[^s]s$|[dr]g$|[^aeioul]l$|[aeiou]z$")
+
+
+def base_form(word: str) -> str:
+    """The base form of a word: "found" to "find", "shared" to "share", "plums" to "plum".
+
+    >>> base_form("carried"), base_form("stopped"), base_form("berries")
+    ('carry', 'stop', 'berry')
+    """
+    if word in IRREGULAR:
+        return IRREGULAR[word]
+    if word in PRESENT:
+        return PRESENT[word]
+    if word.endswith("ed") and len(word) > 3 and word not in NOT_PAST:
+        return _stem(word[:-2])
+    if word.endswith("ing") and len(word) > 5 and word not in NOT_ING:
+        return _stem(word[:-3])
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("shes", "ches", "sses", "xes")):
+        return word[:-2]
+    if word.endswith("s") and not word.endswith(("ss", "us")) and len(word) > 3:
+        return word[:-1]
+    return word
+
+
+def _stem(stem: str) -> str:
+    if stem + "e" in WITH_E or _SILENT_E.search(stem):
+        return stem + "e"
+    if stem.endswith("i"):
+        return stem[:-1] + "y"
+    if len(stem) > 3 and stem[-1] == stem[-2] and stem[-1] not in "flsz":
+        return stem[:-1]
+    return stem
+
+
+@lru_cache(maxsize=1 << 14)
+def meaning(word: str) -> str:
+    """The base form, and one word for all that say the same."""
+    word = word.lower()
+    return SAME.get(word) or SAME.get(base_form(word)) or base_form(word)
+
+
+@lru_cache(maxsize=1 << 14)
+def is_past(word: str) -> bool:
+    """Whether a word can be the verb of a clause by itself."""
+    if word in IRREGULAR:
+        return not word.endswith("ing")
+    return word in PRESENT or (word.endswith("ed") and len(word) > 3 and word not in NOT_PAST)
+
+
+def _is_ing(word: str) -> bool:
+    return word.endswith("ing") and len(word) > 4 and word not in NOT_ING
+
+
+@lru_cache(maxsize=1 << 14)
+def is_function(word: str) -> bool:
+    """Whether a word in small letters says nothing by itself: "the", "and", "slowly"."""
+    return word in FUNCTION or (
+        word.endswith("ly") and len(word) > 4 and word not in QUALITIES and word not in NOT_ADVERBS
+    )
+
+
+@lru_cache(maxsize=1 << 14)
+def sort_of(word: str) -> str:
+    """What a word in small letters may be: function, quality, past, ing or open."""
+    if is_function(word):
+        return "function"
+    if word in QUALITIES and word not in STATES:
+        return "quality"
+    if is_past(word):
+        return "past"
+    return "ing" if _is_ing(word) else "open"

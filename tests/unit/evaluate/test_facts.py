@@ -1,0 +1,300 @@
+"""Facts: a reader that goes by the text alone, a checker that refuses what is not told, a scorer that is fair."""
+
+import ast
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+import rot5.evaluate
+from rot5.data.storyworld import StoryWorld
+from rot5.evaluate.baselines import lead
+from rot5.evaluate.facts import content, judged_words, score_summary, verify_facts
+from rot5.evaluate.reading import read
+from rot5.evaluate.summaries import score_summaries
+
+STORY = """Kate was a small frog who liked to sing. One day, Kate and her friend Tom were at the park.
+Kate had a red kite.
+"Look, a blue drum!" said Tom. Kate did not find the drum. Tom wanted to win the race. Kate was happy.
+But Kate lost the red kite. She cried. Tom found the red kite under a bench and gave it back to Kate.
+In the end, Kate was glad, but Tom felt lonely."""
+
+
+@pytest.fixture(scope="module")
+def records():
+    return [StoryWorld(5, held_out)[n] for n in range(150) for held_out in (False, True)]
+
+
+def share_true(story: str, summary: str) -> float:
+    score = score_summary(story, summary)
+    return score.true_words / max(1, score.content_words)
+
+
+# The reader
+
+
+def done(text: str) -> set[tuple[str, str, str]]:
+    """(who, action, objects) of the events that really happen."""
+    found = set()
+    for event in read(text).events:
+        if not event.unreal:
+            objects = "+".join(phrase.text for link, phrase in event.things if not link)
+            found.add(("+".join(sorted(event.who)), event.action, objects))
+    return found
+
+
+def test_a_story_is_read():
+    reading = read(STORY)
+    assert reading.cast == {"Kate": "frog", "Tom": "boy"}
+    assert reading.places == {"park": {"Kate", "Tom"}}
+    assert reading.objects["kite"] == {"red"}
+    assert reading.feelings == (("Kate", "happy"), ("Kate", "glad"), ("Tom", "lonely"))
+    assert reading.final_feelings == {"Kate": "glad", "Tom": "lonely"}
+    assert reading.ending == "sad"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Mia and Ben shared the red kite.", ("Ben+Mia", "share", "red kite")),
+        ("Mia had a kite that Ben broke.", ("Ben", "break", "kite")),
+        ("Mia, who was with Ben, lost a kite.", ("Mia", "lose", "kite")),
+        ("Mia helped Ben and won the kite.", ("Mia", "win", "kite")),
+        ("Mia helped Ben, who fell, and won the kite.", ("Mia", "win", "kite")),
+        ("Mia lost a kite and Ben found it.", ("Ben", "find", "it")),
+        ("Mia saw that it was a cat and took the kite.", ("Mia", "take", "kite")),
+        ("The kite was found by Ben.", ("Ben", "find", "kite")),
+        ("The red kite stayed lost.", ("kite", "stay lost", "lost")),
+        ("Mia had lost the kite.", ("Mia", "lose", "kite")),
+        ("Mia said the truth.", ("Mia", "tell the truth", "truth")),
+        ("Mia fell into the cold water.", ("Mia", "fall into the water", "")),
+        ("Mia finds a kite.", ("Mia", "find", "kite")),
+        ('"I won the drum!" Mia shouted.', ("Mia", "shout", "")),
+        ('"Come here," said Ben. He left.', ("Ben", "say", "")),
+        ("Zorbo took the kite. Then Ben and Zorbo ran away.", ("Ben+Zorbo", "run away", "")),
+    ],
+)
+def test_events_are_read(text, expected):
+    assert expected in done(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Mia did not win a kite.", "Mia wanted to win a kite.", "Mia could win a kite.", '"Mia won a kite," said Ben.'],
+)
+def test_what_does_not_happen_is_no_event(text):
+    assert not [event for event in done(text) if event[1] == "win"]
+
+
+# The checker of facts
+
+
+@pytest.mark.parametrize(
+    ("fact", "told"),
+    [
+        (("Kate", "had", "red kite"), True),
+        (("Kate", "lost", "red kite"), True),
+        (("Tom", "found", "red kite"), True),
+        (("Kate", "was at", "park"), True),
+        (("Kate", "felt", "glad"), True),
+        (("story", "ended", "sad"), True),
+        (("Tom", "lost", "red kite"), False),
+        (("Kate", "lost", "blue kite"), False),
+        (("Kate", "lost", "kite of gold"), False),
+        (("Kate", "broke", "red kite"), False),
+        (("Kate", "found", "drum"), False),
+        (("Tom", "won", "race"), False),
+        (("Kate", "was at", "beach"), False),
+        (("Kate", "felt", "happy"), False),
+        (("story", "ended", "happy"), False),
+        (("Mia", "lost", "red kite"), False),
+    ],
+)
+def test_facts_are_told_or_not(fact, told):
+    assert verify_facts(STORY, [fact]) == ([] if told else [fact])
+
+
+def test_a_relation_nobody_knows_is_an_error():
+    with pytest.raises(ValueError, match="painted"):
+        verify_facts(STORY, [("Kate", "painted", "red kite")])
+
+
+def check_records(seed: int, count: int) -> None:
+    for held_out in (False, True):
+        world = StoryWorld(seed, held_out)
+        for n in range(count // 2):
+            record = world[n]
+            assert verify_facts(record.story, record.facts) == [], record.story
+            assert set(record.words) <= set(read(record.story).tokens)
+            assert record.sentence in record.story
+
+
+def test_all_facts_words_and_sentences_of_storyworld_are_told():
+    check_records(seed=5, count=300)
+
+
+@pytest.mark.slow
+def test_all_facts_words_and_sentences_of_storyworld_are_told_in_ten_thousand_records():
+    check_records(seed=6, count=10_000)
+
+
+def test_facts_of_the_wrong_person_or_thing_are_refused(records):
+    wrong = refused = 0
+    for record in records:
+        held = set(record.facts)
+        swap = {record.hero: record.other, record.other: record.hero}
+        for subject, relation, thing in record.facts:
+            fact = (swap.get(subject, subject), relation, thing)
+            if fact in held or thing == fact[0]:
+                continue
+            wrong += 1
+            refused += verify_facts(record.story, [fact]) == [fact]
+        adjective = next(word for word in ("blue", "red", "shiny") if word not in record.story)
+        mistaken = [(s, r, f"{adjective} {o.split()[-1]}") for s, r, o in record.facts if o == record.thing]
+        assert verify_facts(record.story, mistaken) == mistaken
+    assert wrong > 500
+    assert refused >= 0.99 * wrong
+
+
+# The scorer
+
+
+@pytest.mark.parametrize(
+    ("summary", "false"),
+    [
+        ("Kate lost her red kite at the park. Tom found it and gave it back. Kate was glad.", []),
+        ("The red kite was lost by Kate. It was found under a bench by Tom.", []),
+        ("Tom lost his red kite at the park. Kate was glad.", ["Tom", "lost"]),
+        ("Kate lost her blue kite.", ["blue"]),
+        ("Kate lost her red drum.", ["red", "drum"]),
+        ("Kate lost her red kite at the beach.", ["beach"]),
+        ("Kate broke her red kite.", ["Kate", "broke"]),
+        ("Kate lost her red kite. Kate was happy.", ["Kate", "happy"]),
+        ("Kate lost her red kite. Tom was glad.", ["Tom", "glad"]),
+        ("Zorbo found the red kite.", ["Zorbo", "found"]),
+        ("Tom gave the kite to Kate.", []),
+        ("Tom gave the kite to Mia.", ["Mia"]),
+        ("Tom's red kite was lost.", ["Tom"]),
+        ("Kate lost her zorble.", ["zorble"]),
+        ("Kate flimmed.", ["Kate", "flimmed"]),
+        ("Kate lost lost lost the", ["lost", "lost"]),
+        ("Kate did not win the", []),
+        ("Kate did not lose her kite.", ["Kate", "lose"]),
+        ('Kate lost her red "kite', []),
+        ("and then the of it so", []),
+        ("", []),
+        ('".!, ?"', []),
+    ],
+)
+def test_false_words_of_a_summary(summary, false):
+    assert [word.text for word in judged_words(STORY, summary) if not word.true] == false
+
+
+def test_words_that_say_nothing_are_no_content():
+    words = [
+        word.text for word in judged_words(STORY, "In the end, Kate slowly lost her red kite at the park, and so on.")
+    ]
+    assert words == ["Kate", "lost", "red", "kite", "park"]
+
+
+def test_the_main_facts_of_a_story_are_counted():
+    story = "Kate had a red kite. Kate and Tom were at the park. Kate lost the red kite. Tom found the red kite."
+    story += " Kate was sad."
+    # Kate, Tom, park, kite, lost, found, sad
+    assert score_summary(story, "Tom found the kite.").facts == 7
+    assert score_summary(story, "Tom found the kite.").covered == 3
+    assert score_summary(story, "At the park, Kate lost a kite that Tom found. Kate was sad.").covered == 7
+    assert score_summary(story, "Tom lost the kite.").covered == 2
+    assert score_summary(story, "The park was green.").covered == 1
+    assert score_summary(story, "").covered == 0
+
+
+def test_reference_summaries_are_true(records):
+    scores = [score_summary(record.story, text) for record in records for text in record.summaries]
+    assert sum(s.true_words for s in scores) >= 0.99 * sum(s.content_words for s in scores)
+    assert sum(s.covered for s in scores) >= 0.8 * sum(s.facts for s in scores)
+    assert sum(s.content_words for s in scores) > 12 * len(scores)
+
+
+def test_a_story_says_all_of_itself(records):
+    for record in records:
+        score = score_summary(record.story, record.story)
+        assert score.covered == score.facts
+        assert score.true_words >= 0.9 * score.content_words
+
+
+def other_word(records, record, part) -> str:
+    """A word that another record has in this place and this story has not."""
+    rng = random.Random(record.index)
+    return rng.choice([word for word in map(part, records) if word not in record.story])
+
+
+FEELINGS = ("happy", "glad", "cheerful", "joyful", "sad", "upset", "gloomy", "lonely", "unhappy")
+
+
+@pytest.mark.parametrize("change", ["names", "noun", "adjective", "place", "ending", "hero"])
+def test_a_wrong_word_lowers_the_score(records, change):
+    lowered = 0
+    for record in records:
+        text = record.summaries[0]
+        adjective, noun = record.thing.split()
+        if change == "names":
+            swap = {record.hero: record.other, record.other: record.hero}
+        elif change == "noun":
+            swap = {noun: other_word(records, record, lambda r: r.thing.split()[1])}
+        elif change == "adjective":
+            swap = {adjective: other_word(records, record, lambda r: r.thing.split()[0])}
+        elif change == "place":
+            swap = {record.place: other_word(records, record, lambda r: r.place)}
+        elif change == "hero":
+            swap = {record.hero: "Zelda"}
+        else:
+            felt = next(thing for _, relation, thing in record.facts if relation == "felt")
+            swap = {felt: next(word for word in FEELINGS if word not in record.story)}
+        wrong = re.sub(r"[A-Za-z]+", lambda match, swap=swap: swap.get(match.group(), match.group()), text)
+        # Some references do not name the adjective.
+        lowered += wrong == text or share_true(record.story, wrong) < share_true(record.story, text)
+    assert lowered >= 0.99 * len(records)
+
+
+def test_swapped_names_cost_a_third_of_the_words(records):
+    true = total = 0
+    for record in records:
+        swap = {record.hero: record.other, record.other: record.hero}
+        for text in record.summaries:
+            wrong = re.sub(r"[A-Za-z]+", lambda match, swap=swap: swap.get(match.group(), match.group()), text)
+            score = score_summary(record.story, wrong)
+            true, total = true + score.true_words, total + score.content_words
+    assert true < 0.67 * total
+
+
+def test_the_summary_of_another_story_is_not_true(records):
+    true = total = 0
+    for record in records:
+        other = next((o for o in records if o.plot == record.plot and o is not record), record)
+        if other is not record:
+            score = score_summary(record.story, other.summaries[0])
+            true, total = true + score.true_words, total + score.content_words
+    assert true < 0.2 * total
+
+
+def test_first_sentences_are_true_and_say_little(records):
+    scores = [score_summary(record.story, lead(record.story, 1)) for record in records]
+    assert sum(s.true_words for s in scores) >= 0.98 * sum(s.content_words for s in scores)
+    assert sum(s.covered for s in scores) < 0.3 * sum(s.facts for s in scores)
+
+
+def test_content_is_what_the_evaluation_takes():
+    summary = "Kate lost her blue kite."
+    assert content(STORY, summary) == tuple(score_summary(STORY, summary))
+    figures = score_summaries([STORY], [[summary]], [summary], content=content)
+    assert figures["content_true"]["mean"] == 75
+
+
+def test_the_evaluation_shares_no_code_with_the_generator():
+    for path in Path(rot5.evaluate.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            module = getattr(node, "module", None) or "" if isinstance(node, ast.ImportFrom) else ""
+            assert not any("storyworld" in name for name in (module, *names)), path
