@@ -52,8 +52,12 @@ def matmul_ceiling(device: torch.device, precision: torch.dtype, size: int = 204
 def bench_train(config: BenchConfig) -> dict:
     """Time whole optimizer steps on different batches of real rows, the variants taking turns."""
     runtime.keep_freed_memory()
+    with tempfile.TemporaryDirectory(prefix="rot5-bench-") as folder:
+        return _measure(config, _corpus(config, Path(folder) / "stories"))
+
+
+def _measure(config: BenchConfig, corpus: Corpus) -> dict:
     device = runtime.device()
-    corpus = _corpus(config)
     tokenizer = corpus.tokenizer()
     specials = special_ids(tokenizer)
     rows = denoising_rows(corpus, specials, DenoiseConfig(), config.pack, 0, shuffle=True)
@@ -98,10 +102,10 @@ def bench_train(config: BenchConfig) -> dict:
     return {"environment": runtime.environment(), "matmul_flops_per_second": ceiling, "variants": table, **fill}
 
 
-def _corpus(config: BenchConfig) -> Corpus:
+def _corpus(config: BenchConfig, folder: Path) -> Corpus:
+    """The corpus that is asked for, or StoryWorld prepared in `folder`."""
     if config.corpus:
         return Corpus.open(Path(config.corpus))
-    folder = Path(tempfile.mkdtemp(prefix="rot5-bench-")) / "stories"
     stories = sources.documents(sources.SourceConfig(name="storyworld", limit=STORIES))
     prepare(stories, build_tokenizer(), folder, source="storyworld")
     return Corpus.open(folder)
