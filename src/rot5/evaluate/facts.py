@@ -149,4 +149,5 @@ def score_summary(story: str, summary: str) -> ContentScore:
 
 def content(story: str, summary: str) -> tuple[int, int, int, int]:
     """`score_summary` as a plain tuple, the form that `rot5.evaluate.summaries` takes."""
-    return tuple(score_summary(story, summary))
+    true_words, content_words, covered, facts = score_summary(story, summary)
+    return true_words, content_words, covered, facts

@@ -87,6 +87,11 @@ def test_what_does_not_happen_is_no_event(text):
     assert not [event for event in done(text) if event[1] == "win"]
 
 
+def test_what_is_denied_is_neither_felt_nor_a_place():
+    reading = read("Mia was not sad. Mia did not go to the park.")
+    assert (reading.feelings, reading.places) == ((), {})
+
+
 # The checker of facts
 
 
@@ -113,6 +118,12 @@ def test_what_does_not_happen_is_no_event(text):
 )
 def test_facts_are_told_or_not(fact, told):
     assert verify_facts(STORY, [fact]) == ([] if told else [fact])
+
+
+def test_a_place_is_only_of_those_who_were_there():
+    story = "Mia was at the beach with Zoe. Ben slept in the shed."
+    places = [(name, "was at", "beach") for name in ("Mia", "Zoe", "Ben")]
+    assert verify_facts(story, places) == [("Ben", "was at", "beach")]
 
 
 def test_a_relation_nobody_knows_is_an_error():
@@ -177,6 +188,7 @@ def test_facts_of_the_wrong_person_or_thing_are_refused(records):
         ("Tom gave the kite to Mia.", ["Mia"]),
         ("Tom's red kite was lost.", ["Tom"]),
         ("Kate lost her zorble.", ["zorble"]),
+        ("Tom found the kite under a zorble.", ["zorble"]),
         ("Kate flimmed.", ["Kate", "flimmed"]),
         ("Kate lost lost lost the", ["lost", "lost"]),
         ("Kate did not win the", []),
@@ -189,6 +201,12 @@ def test_facts_of_the_wrong_person_or_thing_are_refused(records):
 )
 def test_false_words_of_a_summary(summary, false):
     assert [word.text for word in judged_words(STORY, summary) if not word.true] == false
+
+
+def test_what_is_done_to_another_is_false():
+    story = "Mia met Ben and Sam. Mia gave a drum to Ben. Sam helped Mia."
+    assert [word.text for word in judged_words(story, "Mia gave a drum to Sam.") if not word.true] == ["Sam"]
+    assert [word.text for word in judged_words(story, "Sam helped Ben.") if not word.true] == ["Ben"]
 
 
 def test_words_that_say_nothing_are_no_content():
