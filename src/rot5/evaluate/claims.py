@@ -204,7 +204,7 @@ class Judge:
             actions |= {event.purpose.verb} | words.ALTERNATIVES.get(event.purpose.verb, frozenset())
         told = [other for action in actions for other in story.by_action.get(action, ())]
         if event.action in words.HANDLING:
-            nouns = {meaning(p.head) for _, p in event.things if p.kind == "thing" and p.head not in words.PLACES}
+            nouns = {meaning(p.head) for _, p in event.things if p.kind == "thing" and not p.is_place}
             for action in words.HANDLING - actions:
                 told += [o for o in story.by_action.get(action, ()) if nouns & {meaning(p.head) for _, p in o.things}]
         if event.verb in ("go", "come", "walk", "run"):
@@ -250,7 +250,7 @@ class Judge:
     def _judge_state(self, event: Event) -> bool:
         """Judge "was glad", "was shy", "was at the park"; whether there is nothing more to judge."""
         story = self.story
-        names = [p for p in event.agents if p.kind == "name"]
+        names, felt = [p for p in event.agents if p.kind == "name"], False
         if event.verb in ("make", "leave"):
             names = [p for link, p in event.things if not link and p.kind == "name"] or names
         for link, phrase in event.things:
@@ -260,6 +260,7 @@ class Judge:
                 who = [name.head for name in names] or sorted(event.who & story.cast.keys())
                 true = any(self._felt(event, name, phrase.head) for name in who)
                 self._mark(phrase.at, true)
+                felt = True
                 self.felt.update((name, phrase.head) for name in who)
                 for name in names:
                     self._mark(name.at, true)
@@ -272,7 +273,7 @@ class Judge:
         for name in names:
             self._mark(name.at, name.head in story.cast)
         rest = [(link, p) for link, p in event.things if link or p.kind == "name"]
-        if event.verb in ("be", "feel", "end") or (event.verb == "make" and not event.things):
+        if felt or event.verb in ("be", "feel", "end") or (event.verb == "make" and not event.things):
             self._judge_things(Event("be", event.at, event.agents, rest, who=event.who), [], [])
             return True
         return False
@@ -297,7 +298,7 @@ class Judge:
                 continue
             if phrase.kind == "name":
                 self._judge_person(event, phrase, matched, link)
-            elif phrase.head in words.PLACES and link:
+            elif phrase.is_place and link:
                 present = self.story.reading.places.get(phrase.head)
                 self._mark(phrase.at, bool(present) and (not event.who or bool(event.who & present)))
             elif phrase.kind in ("thing", "quality"):

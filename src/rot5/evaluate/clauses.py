@@ -40,6 +40,11 @@ class Phrase:
         """Adjectives and head, without articles."""
         return " ".join([*(word for _, word in self.adjectives), self.head])
 
+    @property
+    def is_place(self) -> bool:
+        """Whether it is somewhere to be: "the old park", but no "ant hill"."""
+        return self.head in words.PLACES and all(word in words.QUALITIES for _, word in self.adjectives)
+
 
 @dataclass(slots=True)
 class Event:
@@ -284,7 +289,7 @@ class Parser:
         self._boundary()
         self.after_comma = False
         self.unreal = word == "if"
-        if word == "where" and self.last and self.last.head in words.PLACES:
+        if word == "where" and self.last and self.last.is_place:
             self.loose = [("at", self.last)]
         return i + 1
 
@@ -318,6 +323,7 @@ class Parser:
             and not word.endswith("s")
         ):
             self.infinitive = True
+            self.unreal = self.unreal or self.event is None
             return i + 1
         self.preposition = "to"
         return i + 1

@@ -73,9 +73,9 @@ def _understand(parser: Parser) -> Reading:
             continue
         feelings += [(who, feeling) for who, feeling in _felt(event, cast)]
         for preposition, phrase in event.things:
-            if phrase.head in words.PLACES and preposition in ("in", "on", "at", "to", "into"):
+            if phrase.is_place and preposition in ("in", "on", "at", "to", "into"):
                 present = [*event.agents, *(thing for link, thing in event.things if link in ("", "with"))]
-                places.setdefault(phrase.head, set()).update(p.head for p in present if p.kind == "name")
+                places.setdefault(phrase.head, set()).update(name for p in present for name in _certain(p, cast))
     reading.feelings = tuple(feelings)
     reading.places = {place: frozenset(who) for place, who in places.items()}
     reading.objects = _objects(parser)
@@ -113,7 +113,7 @@ def _name_action(event: Event) -> None:
     event.action = event.verb
     extras = [(at, word) for at, word in event.particles]
     extras += [(phrase.at, phrase.head) for _, phrase in event.things if phrase.kind != "name"]
-    extras += [(-1, preposition) for preposition, _ in event.things if preposition]
+    extras += [(-1, f"{preposition}~") for preposition, _ in event.things if preposition]
     for at, word in extras:
         action = words.PHRASES.get((event.verb, word)) or words.PHRASES.get((event.verb, base_form(word)))
         if action:
@@ -134,10 +134,15 @@ def _felt(event: Event, cast: dict[str, str]) -> list[tuple[str, str]]:
     found = [p.head for link, p in event.things if not link and p.kind == "quality" and p.head in words.FEELINGS]
     others = [p for link, p in event.things if not link and p.kind == "name"]
     who = others if event.verb in ("leave", "make") and others else event.agents
-    names = [phrase.head for phrase in who if phrase.kind == "name"]
-    if not names and len(event.who) == 1 and event.who <= cast.keys():
-        names = list(event.who)
+    names = [name for phrase in who for name in _certain(phrase, cast)]
     return [(name, feeling) for name in names for feeling in found[:1]]
+
+
+def _certain(phrase: Phrase, cast: dict[str, str]) -> list[str]:
+    """Those of the cast whom a phrase surely means: a name, "they" of them all, a pronoun that fits only one."""
+    who = people(phrase, cast)
+    everyone = phrase.head in ("they", "them", "both", "everyone")
+    return sorted(who) if who <= cast.keys() and (everyone or len(who) == 1) else []
 
 
 def _objects(parser: Parser) -> dict[str, frozenset[str]]:

@@ -22,8 +22,12 @@ def _pairs(text: str) -> dict[tuple[str, str], str]:
 
 
 def _groups(text: str) -> dict[str, frozenset[str]]:
-    """Lines of `word: other words` as a dict of sets."""
-    return {line.split(":")[0].strip(): _set(line.split(":")[1]) for line in text.strip().splitlines()}
+    """Lines of `action: other actions` as a dict of sets; an action of several words is written with underscores."""
+    groups = {}
+    for line in text.strip().splitlines():
+        action, others = line.split(":")
+        groups[action] = frozenset(other.replace("_", " ") for other in others.split())
+    return groups
 
 
 GIRLS = _set(
@@ -262,10 +266,10 @@ NO_NAMES = _set(
 PHRASES = _pairs("""
 tell the truth: tell+truth say+truth
 tell a lie: tell+lie say+lie tell+fib
-say sorry: say+sorry apologize+to
+say sorry: say+sorry apologize+to~
 run away: run+away run+off flee+away go+off
 run a race: run+race have+race dash+off
-laugh at: laugh+at
+laugh at: laugh+at~
 give up: give+up
 take a nap: take+nap have+nap sit+nap lie+nap
 hold hands: take+hand hold+hand take+paw hold+paw
@@ -286,9 +290,9 @@ send away: send+away send+home
 stay lost: stay+lost remain+lost
 go home: go+home run+home
 bring along: take+along bring+along carry+along
-keep going: keep+going keep+on go+on
+keep going: keep+on keep+on~ go+on
 """)
-"""What a verb means with one more word: (verb, particle or object) to the action."""
+"""What a verb means with one more word: (verb, particle, object, or preposition with a tilde) to the action."""
 
 ALTERNATIVES = _groups("""
 get: take win receive buy
@@ -305,7 +309,7 @@ save: help rescue pull
 rescue: save
 return: give
 carry off: take
-take: carry-off
+take: carry_off
 say: ask shout call whisper tell answer cry
 shout: say call yell
 fix: repair mend
@@ -316,7 +320,7 @@ make: build
 begin: start
 weep: cry sob
 cry: weep sob
-go: come walk run
+go: come walk run keep_going not-stop
 come: go walk run
 wait: stay
 stay: wait
@@ -324,7 +328,7 @@ pull: push
 own: have
 have: own
 bring along: have bring carry take
-keep going: keep run walk go not-stop
+keep going: run walk go not-stop
 set out: leave begin pack go
 meet: visit wait
 stop: forget turn wait
