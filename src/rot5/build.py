@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from huggingface_hub.errors import StrictDataclassError
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from rot5 import runtime
+from rot5 import generate, runtime
 from rot5.config import FinetuneConfig, PretrainConfig, command_line
 from rot5.data import denoise, packing
 from rot5.data.batches import Examples, PackedRows
@@ -22,6 +23,7 @@ from rot5.data.pairs import Pairs
 from rot5.data.tokenizer import SpecialIds, byte_lengths, padded_vocab_size, special_ids
 from rot5.errors import UserError
 from rot5.evaluate.likelihood import Likelihood, as_metrics, as_table, measure
+from rot5.generate import GenerateConfig
 from rot5.load import load
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
@@ -64,23 +66,33 @@ def score(model: PreTrainedModel, rows: PackedRows, tokenizer: PreTrainedTokeniz
     return measure(model, rows, spelled, precision, EVALUATION_ROWS)
 
 
-def new_model(config: ModelConfig, tokenizer: PreTrainedTokenizerFast, seed: int) -> Rot5ForConditionalGeneration:
-    """A freshly initialised model for a tokenizer. Raises UserError for an impossible shape."""
-    specials = special_ids(tokenizer)
+def shape(config: ModelConfig, specials: SpecialIds) -> Rot5Config:
+    """The configuration of a new model. Raises UserError for an unknown preset or an impossible shape."""
     try:
-        shape = Rot5Config(
+        return Rot5Config(
             vocab_size=padded_vocab_size(specials.vocab_size),
             pad_token_id=specials.pad,
             eos_token_id=specials.eos,
             decoder_start_token_id=specials.decoder_start,
             **resolve(config),
         )
-    except (ValueError, TypeError) as error:
-        if isinstance(error, UserError):
-            raise
+    except StrictDataclassError as error:
         raise UserError(f"model: {' '.join(str(error.__cause__ or error).split())}") from error
+
+
+def _shape_problems(config: ModelConfig, specials: SpecialIds) -> list[str]:
+    try:
+        shape(config, specials)
+    except UserError as error:
+        return [str(error)]
+    return []
+
+
+def new_model(config: ModelConfig, tokenizer: PreTrainedTokenizerFast, seed: int) -> Rot5ForConditionalGeneration:
+    """A freshly initialised model for a tokenizer. Raises UserError for an impossible shape."""
+    specials = special_ids(tokenizer)
     runtime.seed_everything(seed)
-    model = Rot5ForConditionalGeneration(shape)
+    model = Rot5ForConditionalGeneration(shape(config, specials))
     model.generation_config = GenerationConfig(
         pad_token_id=specials.pad, eos_token_id=specials.eos, decoder_start_token_id=specials.decoder_start
     )
@@ -143,6 +155,7 @@ def pretraining(config: PretrainConfig, *, resume: bool, overwrite: bool) -> Job
         train_settings.problems(config.train)
         + packing.problems(config.pack)
         + denoise.problems(config.denoise, num_sentinels=specials.num_sentinels, **lengths)
+        + _shape_problems(config.model, specials)
     )
     model = new_model(config.model, tokenizer, config.seed)
     rows = denoising_rows(corpus, specials, config.denoise, config.pack, config.seed, shuffle=True)
@@ -169,7 +182,7 @@ def finetuning(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Job:
     if config.mode not in (*specials.modes, "none"):
         raise UserError(f"mode {config.mode!r} is not one of {', '.join([*specials.modes, 'none'])}")
     mode = None if config.mode == "none" else config.mode
-    examples = Pairs(pairs, specials, mode, config.seed, limit=config.limit or None)
+    examples = Pairs(pairs, specials, mode, config.seed, limit=max(0, config.limit) or None)
     scored = Pairs(validation, specials, mode, EVALUATION_SEED, shuffle=False)
     lengths = (config.pack.encoder_length, config.pack.decoder_length)
     _refuse(
@@ -177,6 +190,9 @@ def finetuning(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Job:
         + packing.problems(config.pack)
         + [f"pairs: {problem}" for problem in examples.problems(*lengths)]
         + [f"validation pairs: {problem}" for problem in scored.problems(*lengths)]
+        + [f"{key} {getattr(config, key)} is negative" for key in ("limit", "summaries") if getattr(config, key) < 0]
+        + generate.problems(GenerateConfig(max_new_tokens=config.max_new_tokens))
+        + ([] if config.init else _shape_problems(config.model, specials))
     )
     if config.init:
         loaded = load(config.init)

@@ -66,11 +66,32 @@ def run(argv: list[str]) -> None:
         rest = [f"--{verb.bare}={rest[0]}", *rest[1:]]
     switches = {}
     if name in CONTINUABLE and not {"-h", "--help"} & set(rest):
-        switches = {key: f"--{key}" in rest for key in ("resume", "overwrite")}
-        rest = [argument for argument in rest if argument not in ("--resume", "--overwrite")]
+        for key in ("resume", "overwrite"):
+            switches[key], rest = _switch(key, rest)
     config = importlib.import_module("rot5.config")
     settings = config.read(getattr(config, verb.settings), name, rest)
     importlib.import_module(verb.module).run(settings, **switches)
+
+
+def _switch(key: str, arguments: list[str]) -> tuple[bool, list[str]]:
+    """Whether `--key`, `--key true` or `--key=true` is among the arguments, and the other arguments.
+
+    >>> _switch("resume", ["--out", "run", "--resume"]), _switch("resume", ["--resume", "false", "--seed", "1"])
+    ((True, ['--out', 'run']), (False, ['--seed', '1']))
+    """
+    on, others, position = False, [], 0
+    while position < len(arguments):
+        name, _, value = arguments[position].partition("=")
+        position += 1
+        if name != f"--{key}":
+            others.append(arguments[position - 1])
+            continue
+        if not value and arguments[position : position + 1] in (["true"], ["false"]):
+            value, position = arguments[position], position + 1
+        if value not in ("", "true", "false"):
+            raise UserError(f"--{key} is true or false, not {value!r}")
+        on = value != "false"
+    return on, others
 
 
 def main() -> None:
@@ -79,6 +100,11 @@ def main() -> None:
         run(sys.argv[1:])
     except UserError as error:
         print(f"rot5: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None or error.strerror is None:
+            raise
+        print(f"rot5: error: {error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("rot5: interrupted", file=sys.stderr)

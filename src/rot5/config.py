@@ -1,6 +1,7 @@
 """What a user may set: the rooms' settings composed into one object per verb, read from YAML and flags, and checked."""
 
 import json
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
@@ -193,33 +194,56 @@ def keys(config_class: type, prefix: str = "") -> Iterator[str]:
             yield from keys(hints[entry.name], f"{prefix}{entry.name}.")
 
 
-def _yaml_keys(value: Any, known: set[str], prefix: str = "") -> Iterator[str]:
+def _switches(config_class: type) -> set[str]:
+    """Settings of a verb that are true or false."""
+    return {name for name, kind in get_type_hints(config_class).items() if kind is bool}
+
+
+def _split(argv: Sequence[str], switches: set[str]) -> tuple[list[str], list[str]]:
+    """Recipe files, and the other arguments; a switch without a value gets `true`.
+
+    >>> _split(["--steps", "3", "--config", "a.yaml", "--prune", "--out=x"], {"prune"})
+    (['a.yaml'], ['--steps', '3', '--prune=true', '--out=x'])
+    """
+    recipes, others = [], []
+    for argument, following in zip(argv, [*argv[1:], "--"], strict=True):
+        name, _, value = argument.partition("=")
+        if others and others[-1] == "--config":
+            others.pop()
+            recipes.append(argument)
+        elif name == "--config" and (value or following.startswith("--")):
+            recipes.append(value)
+        elif argument.startswith("--") and argument[2:] in switches and following.startswith("--"):
+            others.append(f"{argument}=true")
+        else:
+            others.append(argument)
+    return recipes, others
+
+
+def _recipe(path: Path) -> dict:
+    """The settings that a recipe file holds."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"the recipe {path} is not UTF-8 text") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold settings as `key: value`")
+    return content
+
+
+def _recipe_keys(value: dict, known: set[str], prefix: str = "") -> Iterator[str]:
+    """Dotted keys that a recipe sets. Raises UserError where a group of settings is given as one value."""
     for key, inner in value.items():
         dotted = f"{prefix}{key}"
         yield dotted
-        if isinstance(inner, dict) and dotted in known:
-            yield from _yaml_keys(inner, known, f"{dotted}.")
-
-
-def _given_keys(argv: Sequence[str], known: set[str]) -> Iterator[str]:
-    """Dotted keys that flags and recipe files set."""
-    for position, argument in enumerate(argv):
-        if not argument.startswith("--"):
-            continue
-        name, _, value = argument[2:].partition("=")
-        if name != "config":
-            yield name
-            continue
-        path = Path(value or (argv[position + 1] if position + 1 < len(argv) else ""))
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"cannot read the recipe {path}: {error}") from error
-        except yaml.YAMLError as error:
-            raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-        if not isinstance(content, dict):
-            raise UserError(f"{path} must hold settings as `key: value`")
-        yield from _yaml_keys(content, known)
+        if any(each.startswith(f"{dotted}.") for each in known):
+            if not isinstance(inner, dict):
+                raise UserError(f"{dotted} holds {inner!r} in the recipe: give its settings as `key: value` below it")
+            yield from _recipe_keys(inner, known, f"{dotted}.")
 
 
 def parser(config_class: type, verb: str) -> ArgumentParser:
@@ -232,19 +256,49 @@ def parser(config_class: type, verb: str) -> ArgumentParser:
 
 
 def read(config_class: type[T], verb: str, argv: Sequence[str]) -> T:
-    """Settings of a verb: defaults, then recipe, then flags. Raises UserError that names every unknown key."""
+    """Settings of a verb: defaults, then recipes, then flags, in whatever order they come.
+
+    Raises UserError that names every unknown key.
+    """
     known = set(keys(config_class))
-    unknown = [key for key in _given_keys(argv, known) if key not in known | {"help", "print_config"}]
+    recipes, flags = _split(argv, _switches(config_class))
+    if "" in recipes:
+        raise UserError("--config names no recipe: give a YAML file of settings")
+    given = [key for path in recipes for key in _recipe_keys(_recipe(Path(path)), known)]
+    given += [flag[2:].partition("=")[0] for flag in flags if flag.startswith("--")]
+    unknown = [key for key in given if key not in known | {"help", "print_config"}]
     if unknown:
         raise UserError("; ".join(f"unknown setting {key!r}: {nearest(key, known)}" for key in unknown))
     reader = parser(config_class, verb)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            values = reader.instantiate(reader.parse_args(list(argv)))
+            values = reader.instantiate(reader.parse_args([*(f"--config={path}" for path in recipes), *flags]))
     except ArgumentError as error:
-        raise UserError(f"rot5 {verb}: {' '.join(str(error).split())}") from error
+        raise UserError(f"rot5 {verb}: {_plain(str(error))}") from error
     return config_class(**{entry.name: values[entry.name] for entry in fields(config_class)})  # type: ignore[arg-type]
+
+
+_PLAIN = (
+    (r'Parser key "([^"]*)":', r"\1:"),
+    (r"Problem with given class_path '[^']*': ", ""),
+    (r"<class '(\w+)'>|typing\.", r"\1"),
+    (r"Expected an? (.+)\. Got value: (.*)$", r"expected \1, got '\2'"),
+    (r"Does not validate against any of the Union subtypes .*?\[(\w+).* Given value: (.*)$", r"expected \1, got '\2'"),
+)
+"""The parser's phrases and how we say them."""
+
+
+def _plain(complaint: str) -> str:
+    """The parser's complaint in a user's words, on one line.
+
+    >>> _plain("Parser key \\"train.steps\\":\\n  Expected a <class 'int'>. Got value: abc")
+    "train.steps: expected int, got 'abc'"
+    """
+    text = " ".join(complaint.split())
+    for pattern, ours in _PLAIN:
+        text = re.sub(pattern, ours, text)
+    return text
 
 
 def command_line(verb: str, settings: object) -> list[str]:

@@ -23,6 +23,10 @@ VERBS = {
 }
 
 
+FILES = {"data", "pretrain", "finetune", "report.html"}
+"""What a demo's folder holds; a folder with anything else in it is never replaced."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Size:
     """How much of everything a demo takes."""
@@ -86,6 +90,8 @@ def run(config: DemoConfig) -> None:
     out = Path(config.out)
     if out.exists() and not config.overwrite:
         raise UserError(f"{out} already exists: replace it with --overwrite true or choose another --out")
+    if out.is_file() or (out.is_dir() and {path.name for path in out.iterdir()} - FILES):
+        raise UserError(f"{out} exists and is not a demo: choose another --out")
     shutil.rmtree(out, ignore_errors=True)
     began = time.perf_counter()
     for line in commands(SIZES[config.size], out):

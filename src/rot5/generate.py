@@ -24,6 +24,15 @@ class GenerateConfig:
     """float32 or bf16."""
 
 
+def problems(config: GenerateConfig) -> list[str]:
+    """What cannot work, one sentence each."""
+    return [
+        f"{key} {getattr(config, key)} must be at least 1"
+        for key in ("max_new_tokens", "num_beams", "batch_size")
+        if getattr(config, key) < 1
+    ]
+
+
 def generate(
     model: PreTrainedModel,
     inputs: Sequence[Sequence[int]],

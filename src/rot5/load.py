@@ -1,9 +1,9 @@
 """Models that can be asked: a run folder, a model folder or a hub name, ours or any sequence-to-sequence model."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
@@ -33,10 +33,10 @@ def load(name: str) -> Loaded:
     logging.disable_progress_bar()
     folder = model_folder(name)
     if Path(name).is_dir() and not (Path(folder) / "config.json").is_file():
-        raise UserError(f"{name} holds no exported model (no export/ and no config.json in it)")
+        raise UserError(f"{name} holds no exported model (no export/ and no config.json in it): name a finished run")
     try:
         config = AutoConfig.from_pretrained(folder)
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(
             f"no model {name!r}: neither a folder here nor a name the hub gives ({_first_line(error)})"
         ) from error
@@ -45,7 +45,7 @@ def load(name: str) -> Loaded:
     try:
         model = AutoModelForSeq2SeqLM.from_pretrained(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"cannot load {name!r}: {_first_line(error)}") from error
     tasks = getattr(config, "task_specific_params", None) or {}
     prefix = tasks.get("summarization", {}).get("prefix", "")

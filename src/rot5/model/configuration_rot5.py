@@ -85,6 +85,11 @@ class Rot5Config(PreTrainedConfig):
 
     def validate_architecture(self):
         """Refuse impossible shapes (called by transformers when a configuration is made)."""
+        for name in ("d_model", "d_kv", "d_ff", "num_layers", "num_decoder_layers", "num_heads", "num_key_value_heads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
+        if not 0 <= self.dropout_rate < 1:
+            raise ValueError(f"dropout_rate ({self.dropout_rate}) must be at least 0 and below 1")
         if self.num_heads % (self.num_key_value_heads or self.num_heads):
             raise ValueError(
                 f"num_heads ({self.num_heads}) must be a multiple of num_key_value_heads ({self.num_key_value_heads})"

@@ -99,7 +99,7 @@ def begin_run(path: Path, config: dict, environment: dict, *, resume: bool, over
         return run
     if run.exists() and not overwrite:
         raise UserError(f"{path} already holds a run: continue it with --resume or replace it with --overwrite")
-    if path.exists() and not run.exists() and any(path.iterdir()):
+    if path.is_file() or (path.exists() and not run.exists() and any(path.iterdir())):
         raise UserError(f"{path} exists and is not a run folder: choose another --out")
     if path.exists():
         shutil.rmtree(path)

@@ -86,7 +86,14 @@ def problems(config: TrainConfig) -> list[str]:
         found.append("train.steps and train.epochs are both 0: set one")
     if config.steps < 0:
         found.append(f"train.steps {config.steps} is negative")
-    for key in ("batch_rows", "micro_batch_rows", "checkpoint_every", "keep_checkpoints", "log_every"):
+    for key in (
+        "batch_rows",
+        "micro_batch_rows",
+        "evaluation_examples",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "log_every",
+    ):
         if getattr(config, key) < 1:
             found.append(f"train.{key} {getattr(config, key)} must be at least 1")
     if config.micro_batch_rows >= 1 and config.batch_rows % config.micro_batch_rows:
@@ -97,6 +104,14 @@ def problems(config: TrainConfig) -> list[str]:
     for key in ("warmup_fraction", "decay_fraction", "final_fraction"):
         if not 0 <= getattr(config.schedule, key) <= 1:
             found.append(f"train.schedule.{key} {getattr(config.schedule, key)} must be between 0 and 1")
-    if config.optimizer.lr <= 0:
-        found.append(f"train.optimizer.lr {config.optimizer.lr} must be above 0")
+    if config.evaluate_every < 0:
+        found.append(f"train.evaluate_every {config.evaluate_every} is negative")
+    for key in ("lr", "clip_norm", "epsilon"):
+        if getattr(config.optimizer, key) <= 0:
+            found.append(f"train.optimizer.{key} {getattr(config.optimizer, key)} must be above 0")
+    for key in ("beta1", "beta2"):
+        if not 0 <= getattr(config.optimizer, key) < 1:
+            found.append(f"train.optimizer.{key} {getattr(config.optimizer, key)} must be at least 0 and below 1")
+    if config.optimizer.weight_decay < 0:
+        found.append(f"train.optimizer.weight_decay {config.optimizer.weight_decay} is negative")
     return found

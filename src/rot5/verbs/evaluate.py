@@ -17,7 +17,7 @@ from rot5.errors import UserError
 from rot5.evaluate.answers import evaluate_summaries
 from rot5.evaluate.likelihood import as_table
 from rot5.folders import write_json
-from rot5.generate import GenerateConfig
+from rot5.generate import GenerateConfig, problems
 from rot5.load import Loaded, load
 from rot5.report.tables import LIKELIHOOD_COLUMNS, SUMMARY_COLUMNS, likelihood_rows, summary_rows, text_table
 from rot5.train.run_folder import RunFolder
@@ -28,6 +28,10 @@ MODES = {f"[{mode}]": mode for mode in ("R", "S", "X")}
 
 def run(config: EvaluateConfig) -> None:
     """Score the model on the data and print the tables; the same command gives the same numbers."""
+    settings = GenerateConfig(max_new_tokens=config.max_new_tokens, num_beams=config.num_beams)
+    found = problems(settings) + ([f"summaries {config.summaries} must be at least 1"] if config.summaries < 1 else [])
+    if found:
+        raise UserError("; ".join(found))
     folder = RunFolder(Path(config.model))
     data = config.data or (folder.config()["validation"] if folder.exists() else "")
     if not data:
@@ -37,7 +41,7 @@ def run(config: EvaluateConfig) -> None:
     if not out.is_dir():
         raise UserError(f"{out} is no folder: give --out for eval.json and samples.jsonl")
     if _kind(Path(data)) == "pairs":
-        evaluation = _of_pairs(loaded, PairCorpus.open(Path(data)), config, out)
+        evaluation = _of_pairs(loaded, PairCorpus.open(Path(data)), config.summaries, settings, out)
     else:
         evaluation = {"likelihood": _of_text(loaded, Corpus.open(Path(data)), folder)}
     target = RunFolder(out)
@@ -71,9 +75,8 @@ def _of_text(loaded: Loaded, corpus: Corpus, folder: RunFolder) -> dict:
     return as_table(score(loaded.model, everything, loaded.tokenizer, "bf16"), rows.examples.kind_names)
 
 
-def _of_pairs(loaded: Loaded, pairs: PairCorpus, config: EvaluateConfig, out: Path) -> dict:
-    settings = GenerateConfig(max_new_tokens=config.max_new_tokens, num_beams=config.num_beams)
-    table, samples = evaluate_summaries(loaded, pairs, config.summaries, settings)
+def _of_pairs(loaded: Loaded, pairs: PairCorpus, count: int, settings: GenerateConfig, out: Path) -> dict:
+    table, samples = evaluate_summaries(loaded, pairs, count, settings)
     write_samples(RunFolder(out).samples_file, samples)
     evaluation = {"summaries": table}
     if loaded.model.config.model_type == "rot5":

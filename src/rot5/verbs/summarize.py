@@ -6,19 +6,25 @@ from pathlib import Path
 from rot5.config import SummarizeConfig
 from rot5.data import files
 from rot5.errors import UserError
-from rot5.generate import GenerateConfig, write_texts
+from rot5.generate import GenerateConfig, problems, write_texts
 from rot5.load import load
 
 
 def run(config: SummarizeConfig) -> None:
     """Print one summary per text."""
+    settings = GenerateConfig(max_new_tokens=config.max_new_tokens, num_beams=config.num_beams)
+    if found := problems(settings):
+        raise UserError("; ".join(found))
     if config.input == "-":
-        texts = [part.strip() for part in sys.stdin.read().split(files.SEPARATOR) if part.strip()]
+        try:
+            text = sys.stdin.buffer.read().decode()
+        except UnicodeDecodeError as error:
+            raise UserError(f"standard input is not UTF-8 text at byte {error.start}: convert it to UTF-8") from error
+        texts = [part.strip() for part in text.split(files.SEPARATOR) if part.strip()]
     else:
         texts = list(files.texts(Path(config.input)))
     if not texts:
         raise UserError(f"{'standard input' if config.input == '-' else config.input} is empty: give some text")
     loaded = load(config.model)
-    settings = GenerateConfig(max_new_tokens=config.max_new_tokens, num_beams=config.num_beams)
     for summary in write_texts(loaded, texts, settings):
         print(summary)
