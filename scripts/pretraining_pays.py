@@ -2,6 +2,7 @@
 
     python scripts/pretraining_pays.py --data DIR --pretrained RUN --out DIR --workers 2
 
+The page it writes names the commands that make the data and the pretrained run.
 Runs what is missing (a run with an `eval.json` is done), then writes `pretraining.md` and `.json` in `docs/results`.
 Both models get the same pairs, updates, batches and learning rate; they differ in where their weights start.
 """
@@ -27,6 +28,17 @@ SEEDS = (0,)
 STARTS = ("pretrained", "new")
 MEASURES = ("content_true", "content_covered", "rougeL")
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
+
+
+def preparations(data: Path) -> list[list[str]]:
+    """What makes the folder `data`: pairs to tune on and to be judged by, and stories to pretrain on and to score."""
+    lines = [
+        f"--pairs true --source.limit 40000 --prune true --num_sentinels 64 --out {data}/pairs",
+        f"--pairs true --source.limit 500 --source.split held_out --tokenizer {data}/pairs --out {data}/held-out-pairs",
+        f"--source.limit 160000 --tokenizer {data}/pairs --out {data}/stories",
+        f"--source.limit 500 --source.split test --tokenizer {data}/pairs --out {data}/validation-stories",
+    ]
+    return [["prepare", "storyworld", *line.split()] for line in lines]
 
 
 def command(start: str, pairs: int, seed: int, options: argparse.Namespace, out: Path) -> list[str]:
@@ -102,15 +114,15 @@ The `demo` preset is pretrained once on StoryWorld stories without their summari
 {pretrained["bits_per_byte"]["mean"]:.3f} bits per byte on test stories. It and a new model of the same shape are then
 tuned on the same labelled pairs: the same {STEPS} updates of 4 packed rows, the same rates, the same mode token `[S]`.
 Figures are means (lowest to highest) over seeds, {len(HEADLINE_SEEDS)} at {HEADLINE} pairs and one elsewhere,
-on 300 stories whose compositions (plot with side
-event, plot with hero, plot with object) neither model has met. References score
-{ceiling["rougeL"]["mean"]:.1f} ROUGE-L against each other.
+on 300 stories whose compositions (plot with side event, plot with hero, plot with object) neither model has met.
+References score {ceiling["rougeL"]["mean"]:.1f} ROUGE-L against each other.
 
 {table(results)}
 
-The pretraining run and one tuning run:
+The data, the pretraining run and one tuning run:
 
 ```bash
+{chr(10).join(" ".join(["rot5", *words]) for words in preparations(options.data))}
 {" ".join(environment["command"])}
 {example}
 ```
