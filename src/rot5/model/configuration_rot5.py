@@ -25,7 +25,7 @@ class Rot5Config(PreTrainedConfig):
     """
 
     model_type = "rot5"
-    keys_to_ignore_at_inference = ("past_key_values",)
+    keys_to_ignore_at_inference = ["past_key_values"]  # noqa: RUF012 (transformers adds a list to it)
     attribute_map = {  # noqa: RUF012 (transformers reads a plain class attribute)
         "hidden_size": "d_model",
         "num_attention_heads": "num_heads",

@@ -76,11 +76,13 @@ def _of_text(loaded: Loaded, corpus: Corpus, folder: RunFolder) -> dict:
 
 
 def _of_pairs(loaded: Loaded, pairs: PairCorpus, count: int, settings: GenerateConfig, out: Path) -> dict:
+    ours = loaded.model.config.model_type == "rot5"
+    if ours:
+        pairs.check_tokenizer(loaded.tokenizer)
     table, samples = evaluate_summaries(loaded, pairs, count, settings)
     write_samples(RunFolder(out).samples_file, samples)
     evaluation = {"summaries": table}
-    if loaded.model.config.model_type == "rot5":
-        pairs.check_tokenizer(loaded.tokenizer)
+    if ours:
         examples = Pairs(pairs, special_ids(loaded.tokenizer), MODES.get(loaded.prefix), EVALUATION_SEED, shuffle=False)
         longest_input, longest_target = examples.longest()
         pack = PackConfig(encoder_length=max(512, longest_input), decoder_length=max(256, longest_target))

@@ -11,7 +11,7 @@ from rot5.load import load
 
 
 def run(config: SummarizeConfig) -> None:
-    """Print one summary per text."""
+    """Print one summary per text, each on one line."""
     settings = GenerateConfig(max_new_tokens=config.max_new_tokens, num_beams=config.num_beams)
     if found := problems(settings):
         raise UserError("; ".join(found))
@@ -27,4 +27,4 @@ def run(config: SummarizeConfig) -> None:
         raise UserError(f"{'standard input' if config.input == '-' else config.input} is empty: give some text")
     loaded = load(config.model)
     for summary in write_texts(loaded, texts, settings):
-        print(summary)
+        print(" ".join(summary.split()))

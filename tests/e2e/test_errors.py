@@ -1,0 +1,297 @@
+"""A user's mistakes: one line that says what is wrong and what to do, exit code 2, and nothing written."""
+
+import json
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rot5.build import pretraining
+from rot5.config import PretrainConfig, read
+from rot5.data import sources
+from rot5.data.corpus import Corpus, prepare, prepare_pairs
+from rot5.data.tokenizer import prune_tokenizer
+
+PREPARE = "prepare {} --tokenizer stories --out out"
+PRETRAIN = "pretrain --corpus stories --validation validation --out out --model.preset smoke"
+FINETUNE = "finetune --pairs pairs --validation held-out --out out --model.preset smoke"
+
+
+@pytest.fixture(scope="session")
+def strangers(corpora, tmp_path_factory) -> Path:
+    """A folder with `few` and `few-pairs` of StoryWorld, whose tokenizer is another one and has four sentinels."""
+    folder = tmp_path_factory.mktemp("strangers")
+    stories = list(sources.documents(sources.SourceConfig(limit=20)))
+    tokenizer = prune_tokenizer(Corpus.open(corpora / "stories").tokenizer(), stories, 4)
+    prepare(stories, tokenizer, folder / "few", source="storyworld")
+    prepare_pairs(sources.pairs(sources.SourceConfig(limit=4)), tokenizer, folder / "few-pairs", source="storyworld")
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path, corpora, strangers, monkeypatch) -> Path:
+    """A working folder with good corpora and everything that can be wrong with a file."""
+    for source in [*corpora.iterdir(), *strangers.iterdir()]:
+        (tmp_path / source.name).symlink_to(source)
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "blank.txt").write_text(" \n<|endoftext|>\n")
+    (tmp_path / "story.txt").write_text("A dog ran home.")
+    (tmp_path / "latin.txt").write_bytes("Once upon\na time in Málaga".encode("latin-1"))
+    (tmp_path / "table.jsonl").write_text('{"text": "one"}\n\n{"txt": "two"}\n')
+    (tmp_path / "torn.jsonl").write_text('{"text": "one"}\n{"text": \n')
+    (tmp_path / "pairs.jsonl").write_text('{"story": "A dog ran.", "summary": "A dog."}\n{"story": "A cat sat."}\n')
+    (tmp_path / "keys.yaml").write_text("train:\n  stps: 3\n  schedule: {nme: linear}\nsed: 1\n")
+    (tmp_path / "type.yaml").write_text("train: {steps: abc}\n")
+    (tmp_path / "group.yaml").write_text("train: 3\n")
+    (tmp_path / "torn.yaml").write_text("train: {steps: 3\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine.txt").write_text("not to be lost")
+    (tmp_path / "broken-model").mkdir()
+    (tmp_path / "broken-model" / "config.json").write_text('{"model_type": "unheard-of"}')
+    (tmp_path / "decoder-only").mkdir()
+    (tmp_path / "decoder-only" / "config.json").write_text('{"model_type": "gpt2"}')
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """All files and folders below, with what the files hold; links are not followed."""
+    return {
+        str(path): path.read_bytes() if path.is_file() and not path.is_symlink() else None for path in folder.rglob("*")
+    }
+
+
+CASES = {
+    "missing file": (PREPARE.format("nowhere.txt"), ["no such file", "nowhere.txt"]),
+    "missing source": (PREPARE.format("storywrld"), ["'storywrld'", "did you mean storyworld?"]),
+    "empty file": (PREPARE.format("empty.txt"), ["no documents in empty.txt"]),
+    "empty table": (PREPARE.format("empty.jsonl --pairs true"), ["no pairs in empty.jsonl"]),
+    "nothing but separators": (PREPARE.format("blank.txt"), ["no documents in blank.txt"]),
+    "folder without texts": (PREPARE.format("broken-model"), ["no .txt files in broken-model"]),
+    "not UTF-8": (PREPARE.format("latin.txt"), ["latin.txt", "not UTF-8", "line 2", "convert"]),
+    "no such column": (
+        PREPARE.format("table.jsonl"),
+        ["table.jsonl, line 3", "no column 'text'", "did you mean txt?"],
+    ),
+    "no target column": (PREPARE.format("pairs.jsonl --pairs true"), ["pairs.jsonl, line 2", "no column 'summary'"]),
+    "torn line": (PREPARE.format("torn.jsonl"), ["torn.jsonl, line 2", "not valid JSON"]),
+    "several of a source": (
+        PREPARE.format("storyworld --source.split tst --source.limit -1"),
+        ["did you mean test?", "at least 1, not -1"],
+    ),
+    "corpus is there": (
+        "prepare story.txt --tokenizer stories --out folder",
+        ["folder already exists", "--overwrite", "--out"],
+    ),
+    "out is no corpus": (
+        "prepare story.txt --tokenizer stories --out folder --overwrite",
+        ["folder exists and is not a corpus"],
+    ),
+    "out below a file": ("prepare story.txt --tokenizer stories --out story.txt/out", ["story.txt"]),
+    "no tokenizer": ("prepare story.txt --tokenizer folder --out out", ["no tokenizer at folder", "mistral"]),
+    "unknown preset": (f"{PRETRAIN} --model.preset smok", ["unknown preset 'smok'", "did you mean smoke?"]),
+    "unknown flags": (
+        f"{PRETRAIN} --train.stps 3 --modle.preset x",
+        ["'train.stps': did you mean train.steps?", "'modle.preset': did you mean model.preset?"],
+    ),
+    "unknown keys of a recipe and a flag": (
+        f"{PRETRAIN} --config keys.yaml --pack.encoder 3",
+        [
+            "'train.stps': did you mean train.steps?",
+            "'train.schedule.nme': did you mean train.schedule.name?",
+            "'sed': did you mean seed?",
+            "'pack.encoder': did you mean pack.encoder_length?",
+        ],
+    ),
+    "wrong type": (f"{PRETRAIN} --train.steps abc", ["train.steps: expected int, got 'abc'"]),
+    "wrong type where it may be missing": (f"{PRETRAIN} --model.d_ff abc", ["model.d_ff: expected int, got 'abc'"]),
+    "wrong type in a recipe": (f"{PRETRAIN} --config type.yaml", ["train.steps: expected int, got 'abc'"]),
+    "one value for a group": (f"{PRETRAIN} --config group.yaml", ["train holds 3", "key: value"]),
+    "recipe is missing": (f"{PRETRAIN} --config nowhere.yaml", ["nowhere.yaml", "No such file"]),
+    "recipe is not YAML": (f"{PRETRAIN} --config torn.yaml", ["torn.yaml is not YAML"]),
+    "no recipe named": (f"{PRETRAIN} --config --seed 1", ["--config names no recipe"]),
+    "flag without value": (f"{PRETRAIN} --train.steps", ["--train.steps", "expected one argument"]),
+    "stray word": (f"{PRETRAIN} stray", ["unrecognized arguments: stray"]),
+    "required settings": ("pretrain --corpus stories", ["required", "validation", "out"]),
+    "required model": ("summarize story.txt", ["required", "model"]),
+    "impossible in many ways": (
+        f"{PRETRAIN} --train.schedule.name cosin --train.precision fp8 --train.micro_batch_rows 3 --train.steps -1 "
+        "--train.optimizer.lr 0 --train.evaluation_examples 0 --pack.window 0 --model.d_kv 7",
+        [
+            "train.schedule.name 'cosin' is not one of linear, cosine, constant, wsd",
+            "train.precision 'fp8' is not one of bf16, float32",
+            "train.batch_rows 16 must be a multiple of train.micro_batch_rows 3",
+            "train.steps -1",
+            "train.optimizer.lr 0.0",
+            "train.evaluation_examples 0",
+            "window is 0",
+            "d_kv (7) must be even",
+        ],
+    ),
+    "heads do not divide": (
+        f"{PRETRAIN} --model.num_key_value_heads 3",
+        ["num_heads (4) must be a multiple of num_key_value_heads (3)"],
+    ),
+    "no width": (f"{PRETRAIN} --model.d_model 0", ["d_model (0) must be at least 1"]),
+    "no corpus": (PRETRAIN.replace("stories", "folder"), ["no corpus at folder", "prepare one"]),
+    "pairs for a corpus": (PRETRAIN.replace("stories", "pairs"), ["pairs holds pairs", "not documents"]),
+    "validation of another tokenizer": (
+        PRETRAIN.replace("--validation validation", "--validation few"),
+        ["few was prepared with another tokenizer", "prepare it again"],
+    ),
+    "too few sentinels": (
+        "pretrain --corpus few --validation few --out out --model.preset smoke",
+        ["denoiser R needs", "the tokenizer has 4", "raise num_sentinels"],
+    ),
+    "rows without room": (f"{PRETRAIN} --pack.encoder_length 3", ["rows of 3 / 312 tokens", "lengthen them"]),
+    "denoiser of no kind": (
+        [*PRETRAIN.split(), "--denoise.denoisers", '[{"name": "R", "kind": "Q", "probability": 1}]'],
+        ["denoise.denoisers", "kind", "got 'Q'"],
+    ),
+    "pairs of another tokenizer": (
+        f"{FINETUNE} --pairs few-pairs",
+        ["held-out", "was prepared with another tokenizer", "prepare it again"],
+    ),
+    "counts below nothing": (
+        f"{FINETUNE} --limit -1 --summaries -1 --max_new_tokens 0",
+        ["limit -1", "summaries -1", "max_new_tokens 0"],
+    ),
+    "unknown mode": (f"{FINETUNE} --mode Q", ["mode 'Q' is not one of R, S, X, none"]),
+    "tuning from nothing": (f"{FINETUNE} --init nowhere", ["no model 'nowhere'"]),
+    "evaluating nothing": ("evaluate nowhere", ["--data is needed"]),
+    "evaluating by nothing": (
+        "evaluate nowhere --data held-out --summaries 0 --num_beams 0",
+        ["summaries 0", "num_beams 0"],
+    ),
+    "report without runs": ("report folder", ["folder holds no run", "give a run folder"]),
+    "report of nothing": ("report nowhere", ["nowhere is not a folder"]),
+    "summary by no model": ("summarize story.txt --model nowhere", ["no model 'nowhere'"]),
+    "summary by a folder": ("summarize story.txt --model folder", ["folder holds no exported model"]),
+    "summary by a broken model": ("summarize story.txt --model broken-model", ["broken-model", "unheard-of"]),
+    "summary by a decoder": ("summarize story.txt --model decoder-only", ["gpt2", "not an encoder-decoder"]),
+    "summary of nothing": ("summarize empty.txt --model nowhere", ["empty.txt is empty", "give some text"]),
+    "summary of nothing typed": ("summarize - --model nowhere", ["standard input is empty", "give some text"]),
+    "summary of a missing file": ("summarize nowhere.txt --model nowhere", ["cannot read nowhere.txt"]),
+    "summary of no text": ("summarize latin.txt --model nowhere", ["latin.txt", "not UTF-8", "line 2"]),
+    "no summary": ("summarize story.txt --model nowhere --max_new_tokens 0", ["max_new_tokens 0"]),
+    "unknown verb": ("pretran --corpus stories", ["unknown verb 'pretran'", "did you mean pretrain?"]),
+    "unknown demo": ("demo --size smoky --out out", ["unknown demo size 'smoky'", "did you mean smoke?"]),
+    "demo over something": ("demo --size smoke --out folder", ["folder already exists", "--overwrite"]),
+    "demo never replaces something else": (
+        "demo --size smoke --out folder --overwrite",
+        ["folder exists and is not a demo"],
+    ),
+    "unknown benchmark": ("bench trin", ["unknown benchmark 'trin'", "did you mean train?"]),
+    "benchmark of nothing": ("bench train --rounds 0 --batch_rows 0", ["rounds 0", "batch_rows 0"]),
+    "no stories": ("stories 0 --out out", ["count 0 must be at least 1"]),
+}
+
+
+def refuse(rot5, place: Path, words: str | list[str], phrases: list[str]) -> None:
+    """Call the command and require the one line, the exit code, and a working folder as it was."""
+    before = contents(place)
+    called = rot5(*(shlex.split(words) if isinstance(words, str) else words))
+    assert called.code == 2, called
+    assert called.err.startswith("rot5: error: ") and called.err.count("\n") == 1 and called.err.endswith("\n")
+    assert "Traceback" not in called.out + called.err
+    for phrase in phrases:
+        assert phrase in called.err, called.err
+    assert contents(place) == before
+
+
+@pytest.mark.parametrize(("words", "phrases"), CASES.values(), ids=CASES)
+def test_a_mistake_is_told_in_one_line(rot5, place, words, phrases):
+    refuse(rot5, place, words, phrases)
+
+
+def test_rows_shorter_than_the_longest_pair_are_told_with_figures(rot5, place):
+    longest = int(Corpus.open("pairs/inputs").lengths.max()) + 2
+    refuse(
+        rot5,
+        place,
+        f"{FINETUNE} --pack.encoder_length 100 --pack.decoder_length 8",
+        [
+            f"pairs: encoder_length is 100, less than the longest input of {longest} tokens",
+            f"set encoder_length to {longest} or more",
+            "decoder_length is 8",
+            "validation pairs: encoder_length",
+        ],
+    )
+
+
+def test_a_run_is_not_overwritten_nor_taken_up_with_other_settings(rot5, place):
+    pretraining(read(PretrainConfig, "pretrain", PRETRAIN.split()[1:]), resume=False, overwrite=False)
+    refuse(rot5, place, PRETRAIN, ["out already holds a run", "--resume", "--overwrite"])
+    refuse(
+        rot5,
+        place,
+        f"{PRETRAIN} --resume --seed 3 --train.optimizer.lr 0.5",
+        ["other settings", "seed: 0 -> 3", "train.optimizer.lr: 0.001 -> 0.5", "restore them"],
+    )
+    refuse(rot5, place, f"{PRETRAIN} --resume perhaps", ["unrecognized arguments: perhaps"])
+
+
+def test_a_run_does_not_replace_what_is_no_run(rot5, place):
+    for switch in ("", " --overwrite", " --resume"):
+        refuse(rot5, place, f"{PRETRAIN} --out folder{switch}", ["folder exists and is not a run folder"])
+        refuse(rot5, place, f"{PRETRAIN} --out story.txt{switch}", ["story.txt exists and is not a run folder"])
+
+
+def test_the_model_and_the_data_share_a_tokenizer(rot5, place, tiny_model):
+    tiny_model().save_pretrained("out-of-training")
+    Corpus.open("stories").tokenizer().save_pretrained("out-of-training")
+    told = ["was prepared with another tokenizer", "prepare it again"]
+    pairs = "--pairs few-pairs --validation few-pairs --out out --init out-of-training"
+    refuse(rot5, place, f"finetune {pairs}", ["few-pairs", *told])
+    for data in ("few", "few-pairs"):
+        refuse(rot5, place, f"evaluate out-of-training --data {data} --max_new_tokens 1 --summaries 1", [data, *told])
+
+
+def test_a_failed_preparation_leaves_the_corpus_that_was_there(rot5, place):
+    shutil.copytree("validation/", "kept")
+    (place / "late.jsonl").write_text("\n".join([json.dumps({"text": "A dog."})] * 3) + '\n{"text": 5}\n')
+    refuse(rot5, place, "prepare late.jsonl --tokenizer stories --out kept --overwrite", ["late.jsonl, line 4"])
+
+
+def test_standard_input_that_is_no_text_is_told(rot5):
+    called = rot5("summarize", "-", "--model", "nowhere", stdin="Málaga".encode("latin-1"))
+    assert called == (2, "", "rot5: error: standard input is not UTF-8 text at byte 1: convert it to UTF-8\n")
+
+
+def process(*words: str, **settings) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "rot5.cli", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **settings,
+    )
+
+
+def test_exit_codes_of_a_true_process(place):
+    for words, code, err in (
+        (["--version"], 0, ""),
+        (["pretran"], 2, "rot5: error: unknown verb 'pretran': did you mean pretrain?\n"),
+        (["stories", "--out", "no/where"], 2, "rot5: error: cannot write no/where: No such file or directory\n"),
+        (
+            ["prepare", "empty.txt", "--tokenizer", "stories", "--out", "out"],
+            2,
+            "rot5: error: no documents in empty.txt\n",
+        ),
+    ):
+        called = process(*words, cwd=place)
+        assert (called.communicate()[1], called.returncode) == (err, code)
+    assert not (place / "out").exists()
+
+
+def test_an_interrupt_ends_in_one_line():
+    endless = process("stories", "1000000000", "--format", "jsonl")
+    assert endless.stdout is not None and endless.stdout.readline().startswith("{")
+    endless.send_signal(signal.SIGINT)
+    assert endless.communicate()[1] == "rot5: interrupted\n"
+    assert endless.returncode == 130

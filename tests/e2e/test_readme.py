@@ -1,0 +1,107 @@
+"""What the README tells people to type is understood: verbs, settings, files and make targets."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from rot5 import cli
+from rot5.config import DemoConfig
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+OUTPUTS = ("out", "markdown")
+"""Settings that name what a command writes."""
+
+OWN_FILES = {"stories.txt", "valid.txt", "pairs.jsonl", "test.jsonl"}
+"""Stand-ins for the reader's own files."""
+
+
+def fenced() -> list[list[str]]:
+    """The commands of the README's bash blocks, as words, comments dropped and continued lines joined."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line.removeprefix("$ "), comments=True))]
+
+
+def inline() -> list[list[str]]:
+    """The `rot5 …` commands inside sentences and tables."""
+    text = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
+    return [shlex.split(command) for command in re.findall(r"`(rot5 [^`]+)`", text)]
+
+
+def of_program(program: str, commands: list[list[str]]) -> list[list[str]]:
+    """The arguments of every call of a program."""
+    return [words[1:] for words in commands if Path(words[0]).name == program]
+
+
+ROT5, MAKE = of_program("rot5", fenced() + inline()), of_program("make", fenced())
+
+
+def understood(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
+    """The settings that a command's handler would be called with; None for help."""
+    received = []
+    handler = SimpleNamespace(run=lambda settings, **switches: received.append(settings))
+    handlers = {verb.module for verb in cli.VERBS.values()}
+    found = importlib.import_module
+    monkeypatch.setattr(importlib, "import_module", lambda name, *rest: handler if name in handlers else found(name))
+    monkeypatch.chdir(ROOT)
+    try:
+        cli.run(arguments)
+    except SystemExit as stop:
+        assert not stop.code
+    return received[0] if received else None
+
+
+def test_the_readme_has_commands():
+    assert of_program("rot5", fenced())
+    assert ["demo"] in MAKE and ["test"] in MAKE
+
+
+@pytest.mark.parametrize("arguments", ROT5, ids=" ".join)
+def test_every_command_is_understood(arguments, monkeypatch):
+    understood(arguments, monkeypatch)
+
+
+def test_every_file_is_there_or_was_written_before(monkeypatch, capsys):
+    written = {Path(DemoConfig().out)}
+    for settings in [understood(arguments, monkeypatch) for arguments in ROT5]:
+        for key, value in vars(settings).items() if settings else ():
+            if not isinstance(value, str) or "/" not in value or key in OUTPUTS:
+                continue
+            made = any(path == Path(value) or path in Path(value).parents for path in written)
+            holds_made = any(Path(value) in path.parents for path in written)
+            assert made or holds_made or (ROOT / value).exists(), f"{value} is neither in the repository nor made"
+        written |= {Path(value) for key in OUTPUTS if settings and (value := getattr(settings, key, ""))}
+
+
+def test_files_of_the_reader_are_known_stand_ins(monkeypatch, capsys):
+    """A bare file name in a command is the reader's own; a new one is added to the list on purpose."""
+    named = {
+        word for arguments in ROT5 for word in arguments if re.fullmatch(r"[\w.-]+\.(txt|jsonl|csv|parquet)", word)
+    }
+    assert named <= OWN_FILES
+
+
+def test_every_make_target_exists():
+    targets = re.findall(r"^([\w-]+):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for arguments in MAKE:
+        assert next(word for word in arguments if "=" not in word and not word.startswith("-")) in targets
+
+
+def test_every_link_inside_the_repository_leads_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)", README):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_recipe_is_understood_as_its_first_lines_say(recipe, monkeypatch):
+    commands = re.findall(r"^#\s+(rot5 .+)$", recipe.read_text(encoding="utf-8"), re.MULTILINE)
+    found = [understood(shlex.split(command)[1:], monkeypatch) for command in commands]
+    assert any(f"--config recipes/{recipe.name}" in command for command in commands)
+    assert all(found)

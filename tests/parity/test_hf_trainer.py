@@ -1,0 +1,110 @@
+"""transformers' own trainer and loader drive the model: one update is one update, however it is cut."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from tolerances import OTHER_CUT, PARITY
+from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
+
+TARGETS = (1, 9, 3, 14)
+"""Target tokens of the four examples: a mean of the parts' means is far from the mean over all of them."""
+
+LOAD = """
+import sys
+import torch
+import rot5.model.modeling_rot5
+from transformers import AutoModelForSeq2SeqLM
+model, loading = AutoModelForSeq2SeqLM.from_pretrained(sys.argv[1], output_loading_info=True)
+assert not any(loading.values()), loading
+batch = torch.load(sys.argv[2], weights_only=True)
+with torch.inference_mode():
+    torch.save(model.eval()(**batch).logits, sys.argv[3])
+"""
+
+
+def examples() -> list[dict[str, list[int]]]:
+    generator = torch.Generator().manual_seed(1)
+
+    def tokens(count: int) -> list[int]:
+        return torch.randint(3, 96, (count,), generator=generator).tolist()
+
+    return [{"input_ids": tokens(5 + count), "labels": tokens(count)} for count in TARGETS]
+
+
+def collate(batch: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+    """Inputs and labels padded to the longest of the batch."""
+
+    def padded(key: str, filler: int) -> torch.Tensor:
+        rows = [torch.tensor(example[key]) for example in batch]
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=filler)
+
+    ids = padded("input_ids", 0)
+    return {"input_ids": ids, "attention_mask": (ids != 0).long(), "labels": padded("labels", -100)}
+
+
+def updated(model, folder, *, parts: int) -> Seq2SeqTrainer:
+    """A trainer that has made one update from all examples, cut into parts."""
+    trainer = Seq2SeqTrainer(
+        model=model.train(),
+        args=Seq2SeqTrainingArguments(
+            output_dir=str(folder),
+            per_device_train_batch_size=len(TARGETS) // parts,
+            gradient_accumulation_steps=parts,
+            max_steps=1,
+            optim="sgd",
+            learning_rate=0.5,
+            lr_scheduler_type="constant",
+            max_grad_norm=0.0,
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+            use_cpu=True,
+        ),
+        train_dataset=examples(),  # type: ignore[arg-type]
+        eval_dataset=examples(),  # type: ignore[arg-type]
+        data_collator=collate,
+    )
+    trainer.train()
+    return trainer
+
+
+def weights(model: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def test_gradient_accumulation_does_not_change_the_update(tiny_model, tmp_path):
+    begin = weights(tiny_model())
+    whole = weights(updated(tiny_model(), tmp_path, parts=1).model) - begin
+    assert whole.norm() > 0.1
+    mean_of_means = torch.zeros_like(begin)
+    for example in examples():
+        model = tiny_model()
+        model(**collate([example])).loss.backward()
+        gradient = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+        mean_of_means -= 0.5 * gradient / len(TARGETS)
+    assert (mean_of_means - whole).norm() / whole.norm() > 0.05, "the examples would not tell the two apart"
+    for parts in (2, 4):
+        cut = weights(updated(tiny_model(), tmp_path, parts=parts).model) - begin
+        assert (cut - whole).norm() / whole.norm() < OTHER_CUT
+        torch.testing.assert_close(cut, whole, rtol=0, atol=PARITY)
+
+
+def test_the_trainer_evaluates_by_the_same_loss(tiny_model, tmp_path):
+    trainer = updated(tiny_model(), tmp_path, parts=1)
+    with torch.inference_mode():
+        expected = trainer.model.eval()(**collate(examples())).loss
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(float(expected), rel=PARITY)
+
+
+def test_a_saved_model_is_loaded_by_name_elsewhere(tiny_model, tmp_path):
+    trainer = updated(tiny_model(), tmp_path, parts=1)
+    trainer.save_model(str(tmp_path / "model"))
+    torch.save(collate(examples()), tmp_path / "batch.pt")
+    words = [str(tmp_path / name) for name in ("model", "batch.pt", "logits.pt")]
+    done = subprocess.run([sys.executable, "-c", LOAD, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with torch.inference_mode():
+        expected = trainer.model.eval()(**collate(examples())).logits
+    torch.testing.assert_close(torch.load(tmp_path / "logits.pt"), expected, rtol=0, atol=PARITY)
