@@ -201,8 +201,7 @@ def finetuning(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Job:
         runtime.seed_everything(config.seed)
     else:
         model = new_model(config.model, tokenizer, config.seed)
-    if mode is not None:
-        model.config.task_specific_params = {"summarization": {"prefix": f"[{mode}]"}}
+    model.config.task_specific_params = {"summarization": {"prefix": "" if mode is None else f"[{mode}]"}}
     rows = PackedRows(examples, config.pack, specials)
     steps = steps_of(config.train, examples, config.pack, specials)
     resolved = _resolved(config, model, steps, examples_per_epoch=len(examples))

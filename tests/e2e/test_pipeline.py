@@ -12,6 +12,7 @@ from rot5 import config
 from rot5.cli import VERBS, run
 from rot5.data.corpus import Corpus, PairCorpus
 from rot5.data.storyworld import StoryWorld
+from rot5.load import load
 from rot5.train.run_folder import RunFolder
 
 STORIES = "Tom had a red ball.\nHe lost it and was sad.\n<|endoftext|>\nA small dog ran home. It was happy."
@@ -116,7 +117,12 @@ def foreign(tmp_path_factory) -> str:
         vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, decoder_start_token_id=0
     )
     shape.task_specific_params = {"summarization": {"prefix": "summarize: "}}
-    T5ForConditionalGeneration(shape).save_pretrained(folder)
+    model = T5ForConditionalGeneration(shape)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "EncDecAttention" in name:
+                parameter.normal_(std=3.0)  # so that what is read decides what is written
+    model.save_pretrained(folder)
     return folder
 
 
@@ -196,6 +202,30 @@ def test_any_sequence_to_sequence_model_summarizes(rot5, house, foreign, tmp_pat
     assert (called.code, called.err) == (0, "")
     assert len(RunFolder(tmp_path).samples()) == 6
     assert set(RunFolder(tmp_path).evaluation()) == {"summaries"}
+
+
+def test_the_prefix_of_a_model_goes_before_the_text(rot5, foreign, tmp_path):
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    tokenizer, model = AutoTokenizer.from_pretrained(foreign), AutoModelForSeq2SeqLM.from_pretrained(foreign)
+
+    def answer(text: str) -> str:
+        ids = model.generate(**tokenizer(text, return_tensors="pt"), max_new_tokens=9, do_sample=False)
+        return " ".join(tokenizer.decode(ids[0], skip_special_tokens=True).split())
+
+    text = "A small dog ran home."
+    assert answer(f"summarize: {text}") != answer(text), "the model does not tell the two apart"
+    called = rot5("summarize", "-", "--model", foreign, "--max_new_tokens", 9, stdin=text.encode())
+    assert called == (0, answer(f"summarize: {text}") + "\n", "")
+
+
+def test_tuning_without_a_mode_drops_the_prefix_of_the_model_it_starts_from(rot5, house, tmp_path):
+    pairs = ["--pairs", house.folder / "pairs", "--validation", house.folder / "instruct"]
+    words = ["finetune", "--config", house.folder / "recipe.yaml", "--init", house.tuned.path, *pairs, "--mode", "none"]
+    called = rot5(*words, "--train.steps=1", "--pack.encoder_length=512", "--summaries=0", "--out", tmp_path / "out")
+    assert called.code == 0, called
+    assert load(str(house.tuned.path)).prefix == "[S]"
+    assert load(str(tmp_path / "out")).prefix == ""
 
 
 def test_tuning_from_a_model_of_another_kind_is_refused(rot5, house, foreign, tmp_path):
