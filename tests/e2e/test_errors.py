@@ -290,8 +290,14 @@ def test_exit_codes_of_a_true_process(place):
 
 
 def test_an_interrupt_ends_in_one_line():
-    endless = process("stories", "1000000000", "--format", "jsonl")
-    assert endless.stdout is not None and endless.stdout.readline().startswith("{")
-    endless.send_signal(signal.SIGINT)
-    assert endless.communicate()[1] == "rot5: interrupted\n"
+    """Also where the tests themselves run in the background, which has interrupts ignored."""
+    endless = process(
+        "stories", "1000000000", "--format", "jsonl", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    )
+    try:
+        assert endless.stdout is not None and endless.stdout.readline().startswith("{")
+        endless.send_signal(signal.SIGINT)
+        assert endless.communicate(timeout=60)[1] == "rot5: interrupted\n"
+    finally:
+        endless.kill()
     assert endless.returncode == 130
