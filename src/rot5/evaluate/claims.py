@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from rot5.evaluate import reading_words as words
-from rot5.evaluate.clauses import Event, Phrase
+from rot5.evaluate.phrases import Event, Phrase
 from rot5.evaluate.reading import people, read
-from rot5.evaluate.reading_words import base_form, is_function, meaning
+from rot5.evaluate.reading_words import is_function, meaning
+from rot5.evaluate.word_forms import base_form
 
 
 class JudgedWord(NamedTuple):

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from rot5.evaluate.claims import Judge, JudgedWord, Story
-from rot5.evaluate.clauses import Event
+from rot5.evaluate.phrases import Event
 from rot5.evaluate.reading import Reading
 
 __all__ = ["ContentScore", "Fact", "JudgedWord", "content", "judged_words", "score_summary", "verify_facts"]

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rot5.evaluate import reading_words as words
-from rot5.evaluate.clauses import Event, Parser, Phrase
-from rot5.evaluate.reading_words import base_form, meaning
+from rot5.evaluate.clauses import Parser
+from rot5.evaluate.phrases import Event, Phrase
+from rot5.evaluate.reading_words import meaning
+from rot5.evaluate.word_forms import base_form
 
 
 @dataclass(slots=True)
