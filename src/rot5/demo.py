@@ -44,9 +44,9 @@ SIZES = {
     "full": Size(
         preset="demo",
         pairs=40_000,
-        stories=40_000,
-        pretrain_steps=450,
-        finetune_steps=300,
+        stories=30_000,
+        pretrain_steps=200,
+        finetune_steps=650,
         batch_rows=16,
         summaries=400,
     ),
@@ -76,8 +76,7 @@ def commands(size: Size, out: Path) -> list[list[str]]:
         f"prepare storyworld --source.limit 500 --source.split test --tokenizer {data}/pairs "
         f"--out {data}/validation-stories",
         f"pretrain --corpus {data}/stories --validation {data}/validation-stories --out {out}/pretrain {common}"
-        f"--pack.decoder_length 312 --train.steps {size.pretrain_steps} --train.schedule.name wsd "
-        f"--train.schedule.decay_fraction 0.3",
+        f"--pack.decoder_length 312 --train.steps {size.pretrain_steps}",
         f"finetune --init {out}/pretrain --pairs {data}/pairs --validation {data}/held-out-pairs --out {out}/finetune "
         f"{common}--pack.decoder_length 144 --train.steps {size.finetune_steps} --summaries {size.summaries}",
     ]
