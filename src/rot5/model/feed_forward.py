@@ -6,17 +6,23 @@ from torch.nn import functional as F
 
 from rot5.model.configuration_rot5 import Rot5Config
 
-ACTIVATION_FUNCTIONS = {"relu": F.relu, "gelu": lambda x: F.gelu(x, approximate="tanh"), "silu": F.silu}
+ACTIVATION_FUNCTIONS = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
+    "silu": F.silu,
+}
 
 
 class FeedForward(nn.Module):
-    """`down(act(up(x)))`, or `down(act(gate(x)) * up(x))` when gated. No biases, as in T5."""
+    """`down(act(up(x)))`, or `down(act(gate(x)) * up(x))` when gated. No biases, as in T5. `width` is d_ff unless given."""
 
-    def __init__(self, config: Rot5Config):
+    def __init__(self, config: Rot5Config, width: int | None = None):
         super().__init__()
-        self.up_proj = nn.Linear(config.d_model, config.d_ff, bias=False)
-        self.gate_proj = nn.Linear(config.d_model, config.d_ff, bias=False) if config.is_gated else None
-        self.down_proj = nn.Linear(config.d_ff, config.d_model, bias=False)
+        width = config.d_ff if width is None else width
+        self.up_proj = nn.Linear(config.d_model, width, bias=False)
+        self.gate_proj = nn.Linear(config.d_model, width, bias=False) if config.is_gated else None
+        self.down_proj = nn.Linear(width, config.d_model, bias=False)
         self.dropout = nn.Dropout(config.dropout_rate)
         self.activation = ACTIVATION_FUNCTIONS[config.activation]
 
