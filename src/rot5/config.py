@@ -141,6 +141,20 @@ class SummarizeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """A model and its tokenizer as a folder that transformers loads."""
+
+    model: str
+    """Run folder, model folder or hub name."""
+    out: str
+    """Folder to write; replaced if it is a model folder already and `overwrite` is set."""
+    portable: bool = False
+    """Put the modelling code in the folder too: it then loads where rot5 is not installed, by trust_remote_code."""
+    overwrite: bool = False
+    """Replace a model folder that is already there."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportConfig:
     """One self-contained HTML page about a run, or a folder of runs."""
 

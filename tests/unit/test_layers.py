@@ -18,7 +18,7 @@ LAYERS = [
     {"folders", "runtime"},
     {"model", "data"},
     {"train", "load"},
-    {"generate"},
+    {"generate", "export"},
     {"evaluate"},
     {"config"},
     {"build", "report"},
