@@ -42,25 +42,25 @@ class Rot5Config(PreTrainedConfig):
     """Shape of an encoder-decoder; every architecture of the family is a choice of these fields.
 
     Fields that T5 has mean what they mean there. `num_decoder_layers` and `num_key_value_heads` default to `num_layers`
-    and `num_heads`. `feed_forward_proj` is an activation (relu, gelu, gelu_new, silu), or `gated-` before one; as in T5,
-    `gated-gelu` means the tanh form.
+    and `num_heads`. `feed_forward_proj` is an activation (relu, gelu, gelu_new, silu), or `gated-` before one; as in
+    T5, `gated-gelu` means the tanh form.
 
     Positions. `position_encoding` is `rope`, whose `rope_parameters` (`rope_theta`, `rope_type` default, linear or
     dynamic, `factor`) and `max_position_embeddings` (the trained length that dynamic scaling starts from) are named as
-    in transformers, or `relative_bias`, T5's learned buckets. `cross_position_encoding` says what cross-attention knows of
-    positions under RoPE: `none`; `aligned` (queries turn with decoder positions, keys with encoder positions); or
-    `continuous` (decoder positions go on where the encoder's end, arXiv:2510.26622). It defaults to aligned with RoPE and
-    to none with a relative bias.
+    in transformers, or `relative_bias`, T5's learned buckets. `cross_position_encoding` says what cross-attention knows
+    of positions under RoPE: `none`; `aligned` (queries turn with decoder positions, keys with encoder positions); or
+    `continuous` (decoder positions go on where the encoder's end, arXiv:2510.26622). It defaults to aligned with RoPE
+    and to none with a relative bias.
 
     `parametrization` is `rot5` (scaled attention, embeddings scaled up where they are read, outputs scaled down with
     depth) or `t5` (T5's: unscaled attention with the initialisation that makes it legal, unscaled embeddings);
     `scale_decoder_outputs` divides what the head reads by sqrt(d_model), as T5 1.0 with its tied embeddings does and
     T5 1.1 does not. `qk_norm` normalises queries and keys per head (arXiv:2010.04245, with RMSNorm).
 
-    Experts (arXiv:2101.03961). `num_experts` 0 is dense. A stack's layer i is sparse where `i % step == 1`, or all are at
-    step 1, none at step 0. Each token goes to `num_experts_per_tok` experts and to all `num_shared_experts`; gates are
-    softmax probabilities over all experts times `router_scaling_factor`. `expert_capacity_factor` None drops nothing.
-    `router_aux_loss_coef` and `router_z_loss_coef` weigh the balance loss and the z-loss while training;
+    Experts (arXiv:2101.03961). `num_experts` 0 is dense. A stack's layer i is sparse where `i % step == 1`, or all are
+    at step 1, none at step 0. Each token goes to `num_experts_per_tok` experts and to all `num_shared_experts`; gates
+    are softmax probabilities over all experts times `router_scaling_factor`. `expert_capacity_factor` None drops
+    nothing. `router_aux_loss_coef` and `router_z_loss_coef` weigh the balance loss and the z-loss while training;
     `router_bias_update_rate` above 0 balances without a loss (arXiv:2408.15664).
 
     `attention_backend` says how packed rows are attended: under a mask (`sdpa`; `eager` by its definition), document by
@@ -128,8 +128,8 @@ class Rot5Config(PreTrainedConfig):
             self.cross_position_encoding = "aligned" if self.position_encoding == "rope" else "none"
         if self.scale_decoder_outputs is None:
             self.scale_decoder_outputs = self.parametrization == "t5" and self.tie_word_embeddings
-        if self.rope_parameters is None and self.position_encoding == "rope":
-            self.rope_parameters = {"rope_type": "default", "rope_theta": 10000.0}
+        if self.position_encoding == "rope":
+            self.rope_parameters = {"rope_type": "default", "rope_theta": 10000.0} | (self.rope_parameters or {})
         super().__post_init__(**kwargs)
 
     @property
@@ -179,6 +179,11 @@ class Rot5Config(PreTrainedConfig):
                 f"feed_forward_proj {self.feed_forward_proj!r} is not one of {', '.join(ACTIVATIONS)}, "
                 "with or without 'gated-' before it"
             )
+        if self.attention_backend in ("flex_attention", "varlen") and self.dropout_rate:
+            raise ValueError(
+                f"attention_backend {self.attention_backend!r} cannot drop attention weights: "
+                f"set dropout_rate ({self.dropout_rate}) to 0, or use sdpa"
+            )
         self._validate_positions()
         self._validate_experts()
 
@@ -205,9 +210,9 @@ class Rot5Config(PreTrainedConfig):
         rope = self.rope_parameters or {}
         if rope.get("rope_type") not in ROPE_TYPES:
             raise ValueError(f"rope_type {rope.get('rope_type')!r} is not one of {', '.join(ROPE_TYPES)}")
-        if rope.get("rope_theta", 10000.0) <= 0:
+        if rope["rope_theta"] <= 0:
             raise ValueError(f"rope_theta ({rope['rope_theta']}) must be above 0")
-        if rope["rope_type"] != "default" and not rope.get("factor", 0) >= 1:
+        if rope["rope_type"] != "default" and rope.get("factor", 0) < 1:
             raise ValueError(f"rope_type {rope['rope_type']!r} needs a factor of at least 1, not {rope.get('factor')}")
         if rope["rope_type"] == "dynamic" and self.d_kv < 4:
             raise ValueError(f"d_kv ({self.d_kv}) must be at least 4 for rope_type 'dynamic'")

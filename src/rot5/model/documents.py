@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import torch
 
+from rot5.model.scene import Scene
+
 GROUPS = 4
 """Groups of like length: more of them waste less on padding and start more kernels."""
 
@@ -30,12 +32,15 @@ class Regrouping(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Documents attended together: how many, padded to which lengths, and what each query may see."""
+    """Documents attended together: how many, padded to which lengths, and what is added to each score.
+
+    The mask is [N, 1 or H, 1 or Q, S]: the lowest number where a query may not look, 0 or the bias elsewhere.
+    """
 
     documents: int
     queries: int
     keys: int
-    mask_N1QK: torch.Tensor
+    mask_NHQS: torch.Tensor
 
 
 class Documents(NamedTuple):
@@ -81,14 +86,19 @@ def _regrouping(runs: _Runs, parts: list[torch.Tensor], segments_BT: torch.Tenso
     )
 
 
-def group_documents(
-    query_segments_BT: torch.Tensor, key_segments_BS: torch.Tensor, causal: bool, dtype: torch.dtype
-) -> Documents:
+def _cell_positions(runs: _Runs, part: torch.Tensor, size: int, positions_BT: torch.Tensor) -> torch.Tensor:
+    """Position within its document of each cell of a group [N, size]; cells without a token take any."""
+    places = runs.starts[part, None] + torch.arange(size, device=part.device)
+    return positions_BT.flatten()[places.clamp(max=positions_BT.numel() - 1)]
+
+
+def group_documents(scene: Scene) -> Documents:
     """Plan the attention of each document's queries to the keys of the same row and segment.
 
     Every document must have both queries and keys, as packed rows do. Padding sees nothing and its output is 0.
     """
-    queries, keys = _runs(query_segments_BT), _runs(key_segments_BS)
+    assert scene.query_segments_BT is not None and scene.key_segments_BS is not None, "rows without segments"
+    queries, keys = _runs(scene.query_segments_BT), _runs(scene.key_segments_BS)
     assert len(queries.starts) == len(keys.starts), "a document lacks its queries or its keys"
     order = torch.argsort(queries.lengths + keys.lengths, stable=True)
     parts = [part for part in order.tensor_split(GROUPS) if len(part)]
@@ -96,13 +106,20 @@ def group_documents(
     for part in parts:
         Q, S = _padded(queries.lengths[part]), _padded(keys.lengths[part])
         key_places = torch.arange(S, device=order.device)
-        visible_N1QK = (key_places < keys.lengths[part, None])[:, None, None, :]
-        if causal:
-            visible_N1QK = visible_N1QK & (key_places <= torch.arange(Q, device=order.device)[:, None])
-        mask_N1QK = torch.zeros(visible_N1QK.shape, dtype=dtype, device=order.device)
-        mask_N1QK = mask_N1QK.masked_fill(~visible_N1QK, torch.finfo(dtype).min)
-        groups.append(Group(len(part), Q, S, mask_N1QK))
-    return Documents(_regrouping(queries, parts, query_segments_BT), _regrouping(keys, parts, key_segments_BS), groups)
+        visible_N1QS = (key_places < keys.lengths[part, None])[:, None, None, :]
+        if scene.causal:
+            visible_N1QS = visible_N1QS & (key_places <= torch.arange(Q, device=order.device)[:, None])
+        base = torch.zeros((), dtype=scene.dtype, device=order.device)
+        if scene.bias is not None:
+            base = scene.bias(
+                _cell_positions(queries, part, Q, scene.query_positions_BT),
+                _cell_positions(keys, part, S, scene.key_positions_BS),
+            ).to(scene.dtype)
+        mask_NHQS = torch.where(visible_N1QS, base, torch.finfo(scene.dtype).min)
+        groups.append(Group(len(part), Q, S, mask_NHQS))
+    return Documents(
+        _regrouping(queries, parts, scene.query_segments_BT), _regrouping(keys, parts, scene.key_segments_BS), groups
+    )
 
 
 class _Gather(torch.autograd.Function):
@@ -126,13 +143,13 @@ def _to_cells(x_BHTd: torch.Tensor, plan: Regrouping) -> torch.Tensor:
 
 
 def attend_in_documents(
-    q_BHTd: torch.Tensor, k_BKSd: torch.Tensor, v_BKSd: torch.Tensor, documents: Documents, dropout: float
-) -> torch.Tensor:
-    """Scaled dot-product attention [B, H, T, d], equal to the masked one where there are tokens and 0 elsewhere."""
+    q_BHTd: torch.Tensor, k_BKSd: torch.Tensor, v_BKSd: torch.Tensor, documents: Documents, scale: float, dropout: float
+) -> tuple[torch.Tensor, None]:
+    """Attention [B, H, T, d], equal to the masked one where there are tokens and 0 elsewhere."""
     B, H, T, d = q_BHTd.shape
     K = k_BKSd.shape[1]
     G = H // K
-    queries = _to_cells(q_BHTd * d**-0.5, documents.queries)
+    queries = _to_cells(q_BHTd * scale, documents.queries)
     keys, values = _to_cells(k_BKSd, documents.keys), _to_cells(v_BKSd, documents.keys)
     query_sizes = [group.documents * group.queries for group in documents.groups]
     key_sizes = [group.documents * group.keys for group in documents.groups]
@@ -140,11 +157,11 @@ def attend_in_documents(
     for group, q, k, v in zip(
         documents.groups, queries.split(query_sizes), keys.split(key_sizes), values.split(key_sizes), strict=True
     ):
-        N, Q, S, mask_N1QK = group
+        N, Q, S, mask_NHQS = group
         q = q.view(N, Q, K, G, d).permute(0, 2, 3, 1, 4).reshape(N * K, G * Q, d)
         k = k.view(N, S, K, d).permute(0, 2, 3, 1).reshape(N * K, d, S)
         v = v.view(N, S, K, d).transpose(1, 2).reshape(N * K, S, d)
-        scores = torch.bmm(q, k).view(N, H, Q, S) + mask_N1QK.to(q.dtype)
+        scores = torch.bmm(q, k).view(N, H, Q, S) + mask_NHQS.to(q.dtype)
         weights = torch.nn.functional.dropout(scores.softmax(dim=-1), dropout).to(v.dtype)
         mixed.append(
             torch.bmm(weights.view(N * K, G * Q, S), v).view(N, K, G, Q, d).permute(0, 3, 1, 2, 4).flatten(0, 1)
@@ -152,4 +169,4 @@ def attend_in_documents(
     plan = documents.queries
     cells = torch.cat(mixed).flatten(1)
     flat = _Gather.apply(cells, plan.position_cell, plan.cell_position_C, plan.empty_positions, plan.empty_cells)
-    return flat.view(B, T, H, d).transpose(1, 2)  # type: ignore[union-attr]
+    return flat.view(B, T, H, d).transpose(1, 2), None  # type: ignore[union-attr]

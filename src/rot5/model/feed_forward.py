@@ -15,7 +15,7 @@ ACTIVATION_FUNCTIONS = {
 
 
 class FeedForward(nn.Module):
-    """`down(act(up(x)))`, or `down(act(gate(x)) * up(x))` when gated. No biases, as in T5. `width` is d_ff unless given."""
+    """`down(act(up(x)))`, or `down(act(gate(x)) * up(x))` when gated, `width` (d_ff) inside. No biases, as in T5."""
 
     def __init__(self, config: Rot5Config, width: int | None = None):
         super().__init__()
