@@ -56,6 +56,20 @@ class PrepareConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlanConfig:
+    """What a model costs: parameters and forward operations, before anything is trained."""
+
+    preset: str = "all"
+    """Shape of the model; all lists every preset."""
+    encoder_length: int = 512
+    """Encoder tokens of a document."""
+    decoder_length: int = 256
+    """Decoder tokens of a document."""
+    vocab_size: int = 0
+    """Ids of the tokenizer; 0 for those that the preset's size is stated for."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
     """A model from scratch on denoising."""
 
@@ -220,7 +234,7 @@ def _split(argv: Sequence[str], switches: set[str]) -> tuple[list[str], list[str
     (['a.yaml'], ['--steps', '3', '--prune=true', '--out=x'])
     """
     recipes, others = [], []
-    for argument, following in zip(argv, [*argv[1:], "--"], strict=True):
+    for argument, following in zip(argv, [*argv, "--"][1:], strict=True):
         name, _, value = argument.partition("=")
         if others and others[-1] == "--config":
             others.pop()

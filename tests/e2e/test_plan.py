@@ -1,0 +1,83 @@
+"""`rot5 plan`: what every preset costs, in figures that can be read off."""
+
+import subprocess
+import sys
+
+import pytest
+
+from rot5.model.presets import PRESETS
+
+
+def lines_of(out: str) -> dict[str, list[str]]:
+    """The words of each line behind its first."""
+    return {words[0]: words[1:] for line in out.splitlines() if (words := line.split())}
+
+
+@pytest.mark.parametrize("words", [[], ["all"], ["--preset", "all"]])
+def test_all_presets_are_listed(rot5, words):
+    called = rot5("plan", *words)
+    assert called.code == 0 and called.err == ""
+    assert set(PRESETS) <= set(lines_of(called.out)) and "…" not in called.out
+
+
+def test_the_six_of_the_original_experiment(rot5):
+    lines = lines_of(rot5("plan").out)
+    assert {name: lines[name][:2] for name in list(PRESETS)[:6]} == {
+        "base-t5": ["32,502", "223,190,784"],
+        "base-rope": ["32,502", "223,190,016"],
+        "base-gqa": ["32,502", "194,878,464"],
+        "base-moe": ["32,502", "987,749,376"],
+        "base-moe-balanced": ["32,502", "987,749,376"],
+        "mini": ["32,502", "46,814,208"],
+    }
+
+
+def test_one_preset_with_its_vocabulary_padded(rot5):
+    called = rot5("plan", "base-moe")
+    rows = {line[:24].strip(): line[24:].split() for line in called.out.splitlines()}
+    assert "base-moe: base-gqa with 8 experts" in called.out
+    assert rows["Vocabulary"] == ["32,502", "ids", "padded", "to", "32,512"]
+    assert rows["Parameters"] == ["987,749,376", "987,757,056"]
+    assert rows["Active"] == ["195,025,920", "195,033,600"]
+    assert rows["Non-embedding"] == ["962,787,840", "962,787,840"]
+    assert rows["Active non-embedding"] == ["170,064,384", "170,064,384"]
+    assert rows["MFLOPs per encoder token"] == ["179.454", "179.454"]
+    assert rows["MFLOPs per decoder token"] == ["252.988", "253.004"]
+
+
+def test_settings_replace_lengths_and_vocabulary(rot5):
+    called = rot5("plan", "demo", "--vocab_size", 1280, "--encoder_length", 1, "--decoder_length", 1)
+    assert "1,280 ids" in called.out and "padded to" not in called.out
+    assert "1 encoder and 1 decoder tokens" in called.out
+    assert "4,460,800" in called.out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["base-mo"], ["unknown preset 'base-mo'", "did you mean base-moe?"]),
+        (["--encoder_length", "0", "--decoder_length", "-1"], ["encoder_length 0", "decoder_length -1", "at least 1"]),
+        (["mini", "--vocab_size", "-5"], ["vocab_size -5"]),
+        (["mini", "--vocab", "5"], ["unknown setting 'vocab'"]),
+    ],
+)
+def test_mistakes_are_told_in_one_line(rot5, words, told):
+    called = rot5("plan", *words)
+    assert called.code == 2 and called.out == ""
+    assert called.err.startswith("rot5: error: ") and called.err.count("\n") == 1
+    assert all(part in called.err for part in told)
+
+
+def test_help_imports_no_torch():
+    code = """
+import sys
+from rot5.cli import run
+try:
+    run(["plan", "--help"])
+except SystemExit as stop:
+    assert not stop.code
+assert "torch" not in sys.modules and "transformers" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--encoder_length" in done.stdout
