@@ -42,8 +42,7 @@ for folder in sys.argv[2:]:
     assert not any(loading.values()), loading
     assert type(model.config) is type(config) is rot5.model.modeling_rot5.Rot5Config
     assert (model.lm_head.weight is model.shared.weight) == config.tie_word_embeddings
-    if config.tie_word_embeddings:
-        assert model.encoder.embed_tokens.weight is model.decoder.embed_tokens.weight is model.shared.weight
+    assert model.encoder.embed_tokens.weight is model.decoder.embed_tokens.weight is model.shared.weight
     with torch.inference_mode():
         torch.save(model.eval()(**batch).logits, f"{folder}/logits.pt")
 """
@@ -120,6 +119,8 @@ def test_every_way_to_save_gives_the_model_back_elsewhere(tiny_model, tmp_path):
         "untied": tiny_model(tie_word_embeddings=False),
         "sharded": tiny_model(tie_word_embeddings=False, initializer_factor=2.0),
         "bfloat16": tiny_model().to(torch.bfloat16),
+        "experts": tiny_model(num_experts=4, num_experts_per_tok=2, num_shared_experts=1, qk_norm=True),
+        "t5": tiny_model(position_encoding="relative_bias", parametrization="t5"),
     }
     for name, model in models.items():
         model.save_pretrained(tmp_path / name, max_shard_size="20KB" if name == "sharded" else "1GB")
@@ -143,7 +144,6 @@ def test_tied_weights_are_one_after_loading_and_training(tiny_model, tmp_path):
     assert not torch.equal(model.shared.weight, tiny_model().shared.weight)
 
 
-@pytest.mark.xfail(strict=True, reason="untied, each stack has its own embedding and `shared` is read by nobody")
 def test_an_untied_head_leaves_both_stacks_one_embedding(tiny_model):
     model = tiny_model(tie_word_embeddings=False).train()
     model(**batch(), labels=batch()["decoder_input_ids"]).loss.backward()
@@ -159,9 +159,10 @@ def test_weights_of_another_shape_are_refused(tiny_model, tmp_path, caplog, monk
     with pytest.raises(RuntimeError, match="ignore_mismatched_sizes"):
         AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
     assert "mlp.down_proj.weight" in caplog.text
+    caplog.clear()
     with pytest.raises(UserError, match=r"mlp\.down_proj\.weight is 32x48, not 32x64") as told:
         load(str(tmp_path))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(told.value) and not caplog.text
 
 
 def writing(model, settings: dict, seed: int = 3, **fields: torch.Tensor):
@@ -204,6 +205,24 @@ def test_padding_changes_nothing_that_is_written(tiny_model, settings):
         assert not together[index, :, found.shape[1] :].any()
 
 
+@pytest.mark.parametrize("use_cache", [True, False], ids=["cached", "uncached"])
+@pytest.mark.parametrize("settings", [WAYS["greedy"], WAYS["beams"]], ids=["greedy", "beams"])
+def test_prompts_of_several_lengths_are_padded_on_the_left(tiny_model, settings, use_cache):
+    """transformers puts the start token in front of the padding."""
+    model = tiny_model(initializer_factor=3.0, eos_token_id=None)
+    settings = settings | {"use_cache": use_cache}
+    mask = (torch.arange(5) >= torch.tensor([0, 3, 2])[:, None]).long()
+    prompts = batch()["decoder_input_ids"] * mask
+    fields = {"decoder_input_ids": prompts, "decoder_attention_mask": mask}
+    together = writing(model, settings, **fields).sequences.unflatten(0, (3, -1))
+    for index in range(3):
+        one = slice(index, index + 1)
+        fields = {key: batch()[key][one] for key in ("input_ids", "attention_mask")}
+        prompt = prompts[one, 5 - int(mask[index].sum()) :]
+        found = writing(model, settings, **fields, decoder_input_ids=prompt).sequences
+        assert torch.equal(together[index, :, -8:], found[:, -8:])
+
+
 def test_scores_of_beams_are_the_model_s_own(tiny_model):
     """The sum of the log-probabilities that one uncached pass gives the written tokens."""
     model = tiny_model(initializer_factor=3.0)
@@ -225,7 +244,7 @@ def writing_scores_of_greedy(model, inputs: dict[str, torch.Tensor]) -> torch.Te
 
 
 def test_an_assistant_changes_the_work_but_not_the_answer(tiny_model):
-    """A twin drafts all at once: after one round, transformers feeds an encoder-decoder assistant what its cache holds."""
+    """A twin drafts all at once: transformers feeds an encoder-decoder assistant its cached tokens again later."""
     model = tiny_model(initializer_factor=3.0, eos_token_id=None)
     ids = batch()["input_ids"][:1]
     passes = []
@@ -302,8 +321,8 @@ def test_lora_trains_the_adapters_alone(adapted, tiny_model):
         name.split(".lora_")[0].split(".")[-1] for name, value in adapted.named_parameters() if value.requires_grad
     }
     assert trained == {"q_proj", "v_proj"}
-    layers = [name for name in adapted.state_dict() if "lora_A" in name]
-    assert len(layers) == 2 * (2 + 2 * 3)
+    second = [value for name, value in adapted.named_parameters() if "lora_B" in name]
+    assert len(second) == 2 * (2 + 2 * 3) and all(value.any() for value in second), "these begin at zero"
 
 
 def test_lora_adapters_are_saved_loaded_and_merged(adapted, tiny_model, tmp_path):
