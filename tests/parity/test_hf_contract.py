@@ -210,16 +210,15 @@ def test_padding_changes_nothing_that_is_written(tiny_model, settings):
 def test_prompts_of_several_lengths_are_padded_on_the_left(tiny_model, settings, use_cache):
     """transformers puts the start token in front of the padding."""
     model = tiny_model(initializer_factor=3.0, eos_token_id=None)
-    settings = settings | {"use_cache": use_cache}
     mask = (torch.arange(5) >= torch.tensor([0, 3, 2])[:, None]).long()
     prompts = batch()["decoder_input_ids"] * mask
     fields = {"decoder_input_ids": prompts, "decoder_attention_mask": mask}
-    together = writing(model, settings, **fields).sequences.unflatten(0, (3, -1))
+    together = writing(model, settings | {"use_cache": use_cache}, **fields).sequences.unflatten(0, (3, -1))
     for index in range(3):
         one = slice(index, index + 1)
         fields = {key: batch()[key][one] for key in ("input_ids", "attention_mask")}
         prompt = prompts[one, 5 - int(mask[index].sum()) :]
-        found = writing(model, settings, **fields, decoder_input_ids=prompt).sequences
+        found = writing(model, settings | {"use_cache": False}, **fields, decoder_input_ids=prompt).sequences
         assert torch.equal(together[index, :, -8:], found[:, -8:])
 
 
