@@ -196,6 +196,9 @@ def finetuning(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Job:
     )
     if config.init:
         loaded = load(config.init)
+        if not isinstance(loaded.model, Rot5ForConditionalGeneration):
+            kind = loaded.model.config.model_type
+            raise UserError(f"init: {config.init} is a {kind} model; packed rows are for a run or an export of rot5")
         pairs.inputs.check_tokenizer(loaded.tokenizer)
         model = loaded.model
         runtime.seed_everything(config.seed)
@@ -217,7 +220,7 @@ def _job(
     config: PretrainConfig | FinetuneConfig,
     resolved: dict,
     tokenizer: PreTrainedTokenizerFast,
-    model: PreTrainedModel,
+    model: Rot5ForConditionalGeneration,
     rows: PackedRows,
     steps: int,
     validation_rows: Callable[[int | None], PackedRows],
@@ -243,6 +246,8 @@ def _job(
         config=config.train,
         run=run,
         evaluate=evaluate,
+        observe=lambda: {f"router/{key}": value for key, value in model.routing_metrics().items()},
+        after_update=model.end_step,
     )
     return Job(run, trainer, model, tokenizer, validation_rows)
 

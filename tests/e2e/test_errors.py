@@ -137,6 +137,22 @@ CASES = {
         f"{PRETRAIN} --model.num_key_value_heads 3",
         ["num_heads (4) must be a multiple of num_key_value_heads (3)"],
     ),
+    "odd head width with rotary positions": (
+        f"{PRETRAIN} --model.d_kv 7",
+        ["d_kv (7) must be even", "rotary positions"],
+    ),
+    "more choices than experts": (
+        f"{PRETRAIN} --model.num_experts 4 --model.num_experts_per_tok 5",
+        ["num_experts_per_tok (5) must be between 1 and num_experts (4)"],
+    ),
+    "a bias and rotated cross-attention": (
+        f"{PRETRAIN} --model.position_encoding relative_bias --model.cross_position_encoding aligned",
+        ["cross_position_encoding 'aligned' needs position_encoding 'rope'"],
+    ),
+    "a backend that cannot drop": (
+        f"{PRETRAIN} --model.attention_backend varlen --model.dropout_rate 0.1",
+        ["'varlen' cannot drop attention weights", "dropout_rate (0.1)"],
+    ),
     "no width": (f"{PRETRAIN} --model.d_model 0", ["d_model (0) must be at least 1"]),
     "no corpus": (PRETRAIN.replace("stories", "folder"), ["no corpus at folder", "prepare one"]),
     "pairs for a corpus": (PRETRAIN.replace("stories", "pairs"), ["pairs holds pairs", "not documents"]),

@@ -45,7 +45,7 @@ def test_attention_equals_that_of_llama_and_qwen(backend, key_value_heads, qk_no
     embeddings = LlamaRotaryEmbedding(LlamaConfig(**shape))(x_BTD, own.positions_BT)
     expected, weights = theirs(x_BTD, embeddings, mask)
     table = rotation_table(own.positions_BT, config())
-    sight = backends.plan(backend, scene_between(own, own, True, torch.float32))
+    sight = backends.plan_sight(backend, scene_between(own, own, True, torch.float32))
     found, own_weights = ours(x_BTD, None, Scope(sight, table, table))
     scale = expected.abs().max()
     torch.testing.assert_close(found / scale, expected / scale, rtol=0, atol=PARITY)
@@ -124,8 +124,8 @@ def test_backends_agree_on_packed_rows(backend, kind, biased, monkeypatch):
     q = torch.randn(2, HEADS, queries.positions_BT.shape[1], D_KV)
     k, v = torch.randn(2, 2, 20, D_KV), torch.randn(2, 2, 20, D_KV)
     with torch.no_grad():
-        expected, _ = backends.attend(q, k, v, backends.plan("sdpa", scene), 0.3, 0.0)
-        found, _ = backends.attend(q, k, v, backends.plan(backend, scene), 0.3, 0.0)
+        expected, _ = backends.attend(q, k, v, backends.plan_sight("sdpa", scene), 0.3, 0.0)
+        found, _ = backends.attend(q, k, v, backends.plan_sight(backend, scene), 0.3, 0.0)
     real = queries.segments_BS != 0
     torch.testing.assert_close(found.transpose(1, 2)[real], expected.transpose(1, 2)[real], rtol=0, atol=PARITY)
     assert found.isfinite().all()
@@ -142,7 +142,7 @@ def test_gradients_agree_on_packed_rows(kind):
     gradients = {}
     for backend in ("sdpa", "eager", "per_document"):
         scene = scene_between(own, own, kind == "decoder", torch.float32, bias)
-        mixed, _ = backends.attend(*inputs, backends.plan(backend, scene), 0.3, 0.0)
+        mixed, _ = backends.attend(*inputs, backends.plan_sight(backend, scene), 0.3, 0.0)
         gradients[backend] = torch.autograd.grad((mixed * probe).sum(), [*inputs, bias.weight])
     for backend in ("eager", "per_document"):
         torch.testing.assert_close(gradients[backend], gradients["sdpa"], rtol=0, atol=3 * PARITY)
@@ -186,7 +186,7 @@ def test_cuda_kernels_agree_on_packed_rows(backend, kind):
     real = (queries.segments_BS != 0)[:, None, :, None]
     results = {}
     for name in ("sdpa", backend):
-        mixed, _ = backends.attend(*inputs, backends.plan(name, scene), 0.125, 0.0)
+        mixed, _ = backends.attend(*inputs, backends.plan_sight(name, scene), 0.125, 0.0)
         results[name] = [mixed * real, *torch.autograd.grad((mixed * real).float().square().sum(), inputs)]
     for found, expected in zip(results[backend], results["sdpa"], strict=True):
         assert (found - expected).float().norm() / expected.float().norm() < 2e-2

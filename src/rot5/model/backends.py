@@ -27,7 +27,7 @@ KERNELS = {
 }
 
 
-def choose(config: Rot5Config, device_type: str, packed: bool, output_attentions: bool) -> str:
+def choose_backend(config: Rot5Config, device_type: str, packed: bool, output_attentions: bool) -> str:
     """Name of the backend: eager where weights are wanted, a mask for what is not packed, else as set.
 
     `auto` takes packed rows apart on a CPU, where masked attention is slow. Compiled code keeps the mask, whose shape
@@ -42,7 +42,7 @@ def choose(config: Rot5Config, device_type: str, packed: bool, output_attentions
     return "per_document" if device_type == "cpu" and not torch.compiler.is_compiling() else "sdpa"
 
 
-def plan(backend: str, scene: Scene) -> Sight:
+def plan_sight(backend: str, scene: Scene) -> Sight:
     """What the backend needs to know of an attention."""
     return PLANS[backend](scene)
 

@@ -52,10 +52,10 @@ class Rot5Config(PreTrainedConfig):
     `continuous` (decoder positions go on where the encoder's end, arXiv:2510.26622). It defaults to aligned with RoPE
     and to none with a relative bias.
 
-    `parametrization` is `rot5` (scaled attention, embeddings scaled up where they are read, outputs scaled down with
-    depth) or `t5` (T5's: unscaled attention with the initialisation that makes it legal, unscaled embeddings);
-    `scale_decoder_outputs` divides what the head reads by sqrt(d_model), as T5 1.0 with its tied embeddings does and
-    T5 1.1 does not. `qk_norm` normalises queries and keys per head (arXiv:2010.04245, with RMSNorm).
+    `parametrization` is `rot5` (scaled attention, embeddings scaled up where they are read) or `t5` (T5's: unscaled
+    attention with the initialisation that makes it legal, unscaled embeddings); `scale_decoder_outputs` divides what
+    the head reads by sqrt(d_model), as T5 1.0 with its tied embeddings does and T5 1.1 does not. `qk_norm` normalises
+    queries and keys per head (arXiv:2010.04245, with RMSNorm).
 
     Experts (arXiv:2101.03961). `num_experts` 0 is dense. A stack's layer i is sparse where `i % step == 1`, or all are
     at step 1, none at step 0. Each token goes to `num_experts_per_tok` experts and to all `num_shared_experts`; gates
@@ -227,6 +227,12 @@ class Rot5Config(PreTrainedConfig):
                 f"num_experts_per_tok ({self.num_experts_per_tok}) must be between 1 and "
                 f"num_experts ({self.num_experts})"
             )
+        for name in ("d_model", "d_ff"):
+            if getattr(self, name) % 8:
+                raise ValueError(
+                    f"{name} ({getattr(self, name)}) must be a multiple of 8 with experts: "
+                    "grouped matrix products read whole 16 bytes"
+                )
         if self.expert_capacity_factor is not None and self.expert_capacity_factor <= 0:
             raise ValueError(f"expert_capacity_factor ({self.expert_capacity_factor}) must be above 0, or None")
         if self.router_scaling_factor <= 0:

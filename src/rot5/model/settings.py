@@ -25,10 +25,44 @@ class ModelConfig:
     """Query heads."""
     num_key_value_heads: int | None = None
     """Key and value heads; must divide the query heads."""
+    qk_norm: bool | None = None
+    """Normalise queries and keys per head."""
     feed_forward_proj: str | None = None
-    """relu, gelu, silu, or one of them behind `gated-`."""
+    """relu, gelu, gelu_new, silu, or one of them behind `gated-`."""
+    parametrization: str | None = None
+    """rot5, or t5: unscaled attention and T5's initialisation."""
+    position_encoding: str | None = None
+    """rope, or relative_bias as in T5."""
     cross_position_encoding: str | None = None
-    """none or aligned."""
+    """none, aligned or continuous."""
+    rope_parameters: dict | None = None
+    """`rope_type` (default, linear, dynamic), `rope_theta` and `factor`, as transformers names them."""
+    max_position_embeddings: int | None = None
+    """Trained length, from which dynamic scaling starts."""
+    tie_word_embeddings: bool | None = None
+    """Whether the head is the embedding."""
+    attention_backend: str | None = None
+    """auto, sdpa, per_document, flex_attention, varlen or eager."""
+    num_experts: int | None = None
+    """Experts per sparse layer; 0 for a dense model."""
+    num_experts_per_tok: int | None = None
+    """Experts that each token goes to."""
+    num_shared_experts: int | None = None
+    """Experts that every token goes to besides."""
+    encoder_sparse_step: int | None = None
+    """Every so many encoder layers hold experts; 1 for all, 0 for none."""
+    decoder_sparse_step: int | None = None
+    """The same in the decoder."""
+    expert_capacity_factor: float | None = None
+    """Places of an expert, as a multiple of an even share; tokens beyond are dropped. Unset drops none."""
+    router_aux_loss_coef: float | None = None
+    """Weight of the balance loss."""
+    router_z_loss_coef: float | None = None
+    """Weight of the router's z-loss."""
+    router_bias_update_rate: float | None = None
+    """Step of the biases that balance experts without a loss; 0 for none."""
+    router_jitter_noise: float | None = None
+    """Largest relative noise on what routers read while training."""
     dropout_rate: float | None = None
     """Dropout while training."""
 

@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from rot5.model import backends
 from rot5.model.attention import Scope
+from rot5.model.backends import choose_backend, plan_sight
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.initialisation import initialise
 from rot5.model.layers import DecoderLayer, EncoderLayer
@@ -31,6 +31,7 @@ class Rot5PreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _no_split_modules = ["EncoderLayer", "DecoderLayer"]  # noqa: RUF012 (transformers reads a plain class attribute)
     _supports_sdpa = True
+    _keep_in_fp32_modules_strict = ["router"]  # noqa: RUF012 (transformers reads a plain class attribute)
 
     @classmethod
     def is_custom_code(cls) -> bool:
@@ -78,7 +79,7 @@ class _Stack(Rot5PreTrainedModel):
     def _self_scope(self, own: Layout, inputs: Layout, causal: bool, backend: str, x_BTD: torch.Tensor) -> Scope:
         """How the stream's new tokens attend to all its tokens."""
         scene = scene_between(own, own, causal, self._mask_type(x_BTD), self.relative_bias)
-        sight = backends.plan(backend, scene)
+        sight = plan_sight(backend, scene)
         if self.relative_bias is not None:
             return Scope(sight, None, None)
         table = self._table(own.positions_BT, own, inputs)
@@ -117,7 +118,7 @@ class Encoder(_Stack):
         """`last_hidden_state` [B, S, D] behind the final norm; attentions [B, H, S, S] per layer on request."""
         x_BTD = self._embed(input_ids, inputs_embeds)
         own = layout(x_BTD, attention_mask, encoder_segment_ids, encoder_positions)
-        backend = backends.choose(
+        backend = choose_backend(
             self.config, x_BTD.device.type, encoder_segment_ids is not None, bool(output_attentions)
         )
         scope = self._self_scope(own, own, False, backend, x_BTD)
@@ -158,7 +159,7 @@ class Decoder(_Stack):
 
     def _cross_scope(self, own: Layout, memory: Layout, backend: str, x_BTD: torch.Tensor, keys_cached: bool) -> Scope:
         """How new tokens attend to the encoder's."""
-        sight = backends.plan(backend, scene_between(own, memory, False, self._mask_type(x_BTD)))
+        sight = plan_sight(backend, scene_between(own, memory, False, self._mask_type(x_BTD)))
         if self.config.cross_position_encoding == "none":
             return Scope(sight, None, None)
         positions_BT = own.positions_BT
@@ -185,7 +186,7 @@ class Decoder(_Stack):
         past = 0 if cache is None else cache.get_seq_length()
         own = layout(x_BTD, attention_mask, segments_BT, positions_BT, past)
         packed = segments_BT is not None and memory.segments_BS is not None and cache is None
-        backend = backends.choose(self.config, x_BTD.device.type, packed, output_attentions)
+        backend = choose_backend(self.config, x_BTD.device.type, packed, output_attentions)
         scope = self._self_scope(own, memory, True, backend, x_BTD)
         keys_cached = cache is not None and bool(cache.is_updated.get(0))
         cross_scope = self._cross_scope(own, memory, backend, x_BTD, keys_cached)

@@ -30,6 +30,8 @@ def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict, 
     """Every tensor to be kept, by name, and the optimizer's whole state in the form that can be set again."""
     moments = get_optimizer_state_dict(model, optimizer, options=FLAT)
     tensors = {f"model.{name}": parameter.detach() for name, parameter in model.named_parameters()}
+    kept = model.state_dict().keys()
+    tensors |= {f"model.{name}": buffer for name, buffer in model.named_buffers() if name in kept}
     tensors |= {f"optimizer.{name}": value for name, value in moments.items() if isinstance(value, torch.Tensor)}
     tensors["rng.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():

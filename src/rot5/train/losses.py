@@ -1,6 +1,7 @@
 """The loss of a step, independent of how its batch is cut."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,7 +10,16 @@ from torch import nn
 from rot5.runtime import autocast
 
 Fields = dict[str, torch.Tensor]
-LossFunction = Callable[[Fields, torch.Tensor], torch.Tensor]
+
+
+class Loss(NamedTuple):
+    """A micro-batch's share of the step's loss: what is minimised, and the part of it that is reported as the loss."""
+
+    objective: torch.Tensor
+    reported: torch.Tensor
+
+
+LossFunction = Callable[[Fields, torch.Tensor], Loss]
 
 
 def to_tensors(fields: dict[str, np.ndarray], device: torch.device) -> Fields:
@@ -26,19 +36,20 @@ def micro_batches(fields: Fields, rows: int) -> list[Fields]:
 def language_model_loss(model: nn.Module, device: torch.device, precision: str) -> LossFunction:
     """A function (fields of a micro-batch, targets in the whole step) -> its share of the step's mean loss."""
 
-    def loss(fields: Fields, num_targets: torch.Tensor) -> torch.Tensor:
+    def loss(fields: Fields, num_targets: torch.Tensor) -> Loss:
         with autocast(device, precision):
-            return model(**fields, num_items_in_batch=num_targets, use_cache=False).loss
+            output = model(**fields, num_items_in_batch=num_targets, use_cache=False)
+        return Loss(output.loss, output.lm_loss)
 
     return loss
 
 
 def backward_step(loss: LossFunction, fields: Fields, micro_batch_rows: int, num_targets: int) -> torch.Tensor:
-    """Add the gradient of the step's mean loss, part by part, and return that loss (nats per target, detached)."""
+    """Add the gradient of the step's objective, part by part; return the reported loss (nats per target, detached)."""
     total = torch.zeros((), device=fields["labels"].device)
     count = torch.tensor(float(num_targets), device=total.device)
     for part in micro_batches(fields, micro_batch_rows):
         share = loss(part, count)
-        share.backward()
-        total += share.detach()
+        share.objective.backward()
+        total += share.reported.detach()
     return total

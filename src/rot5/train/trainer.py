@@ -60,8 +60,10 @@ def compiles(setting: str, steps: int) -> bool:
 class Trainer:
     """Trains `model` on rows 0, 1, 2, … of `rows` for `steps` updates, evaluating and saving on the way.
 
-    `evaluate()` gives a flat dict of metrics of the fixed validation sample. Everything that decides the result is in
-    the settings, so that stopping after any checkpoint and going on gives the same weights, bit by bit.
+    `evaluate()` gives a flat dict of metrics of the fixed validation sample. `observe()` gives metrics of the update
+    that was just made, and `after_update()` follows every update: what a model has to do or to tell besides its loss.
+    Everything that decides the result is in the settings, so that stopping after any checkpoint and going on gives the
+    same weights, bit by bit.
     """
 
     def __init__(
@@ -76,6 +78,8 @@ class Trainer:
         config: TrainConfig,
         run: RunFolder,
         evaluate: Callable[[], dict[str, float]],
+        observe: Callable[[], dict[str, float]],
+        after_update: Callable[[], None],
     ):
         self.title = title
         self.model = model
@@ -86,6 +90,8 @@ class Trainer:
         self.config = config
         self.run = run
         self.evaluate = evaluate
+        self.observe = observe
+        self.after_update = after_update
         self.state = TrainState()
         self.device = next(model.parameters()).device
 
@@ -139,6 +145,7 @@ class Trainer:
         last = state.step == self.steps
         if state.step % config.log_every == 0 or last:
             self._log(log, live, lr, float(norm))
+        self.after_update()
         if last or (config.evaluate_every and state.step % config.evaluate_every == 0):
             self._evaluate(log, live)
         if last or state.step % config.checkpoint_every == 0:
@@ -162,6 +169,7 @@ class Trainer:
                 "data/decoder_fill": state.window_decoder_fill / state.window_steps,
                 "optim/lr": lr,
                 "optim/gradient_norm": norm,
+                **self.observe(),
             }
         )
         left = (self.steps - state.step) * state.window_seconds / state.window_steps
