@@ -195,7 +195,7 @@ class BenchConfig:
     """Speed and memory, measured here."""
 
     what: str = "train"
-    """train: story tokens per second of packed training."""
+    """train: story tokens per second of packed training; moe: steps with experts beside dense ones."""
     preset: str = "mini"
     """Shape of the model."""
     corpus: str = ""
