@@ -6,11 +6,8 @@ from transformers import initialization as init
 
 from rot5.model.attention import Attention
 from rot5.model.configuration_rot5 import Rot5Config
-from rot5.model.moe import Experts, Router
+from rot5.model.moe import LOGIT_STD, Experts, Router
 from rot5.model.positions import RelativeBias
-
-ROUTER_STD = 0.02
-"""Of router weights: with unit-variance input the first probabilities are close to uniform."""
 
 
 @torch.no_grad()
@@ -34,7 +31,7 @@ def initialise(module: nn.Module, config: Rot5Config) -> None:
         for weight in module.parameters(recurse=False):
             init.normal_(weight, std=factor * weight.shape[-1] ** -0.5)
     elif isinstance(module, Router):
-        init.normal_(module.weight, std=factor * ROUTER_STD)
+        init.normal_(module.weight, std=factor * LOGIT_STD)
         for buffer in module.buffers(recurse=False):
             init.zeros_(buffer)
     elif isinstance(module, RelativeBias):

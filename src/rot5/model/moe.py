@@ -19,6 +19,10 @@ from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.feed_forward import ACTIVATION_FUNCTIONS, FeedForward
 
 
+LOGIT_STD = 0.4
+"""Of logits at the start, for inputs of unit variance: the first probabilities are close to uniform."""
+
+
 class Routing(NamedTuple):
     """Where the tokens of one layer go; everything but the choices is float32 or bool.
 
@@ -71,8 +75,12 @@ def z_loss(routing: Routing) -> torch.Tensor:
 class Router(nn.Module):
     """Chooses experts for each token, in float32 whatever the precision around it, and counts what was chosen.
 
-    `selection_bias` takes part in the choice, never in the gates: it balances without a loss (arXiv:2408.15664). The
-    tallies count what was recorded since the last `end_step`.
+    Logits are scaled by d_model**-0.5 and weights begin larger by its inverse: the same small logits, from weights
+    whose relative change in an update of Adam is that of all other matrices. Unscaled, ten updates move them further
+    than where they began, and all tokens to one expert.
+
+    `selection_bias` is added to the logits for the choice, never for the gates: it balances without a loss
+    (arXiv:2408.15664). The tallies count what was recorded since the last `end_step`.
     """
 
     selection_bias: torch.Tensor
@@ -87,8 +95,9 @@ class Router(nn.Module):
         self.scaling = config.router_scaling_factor
         self.jitter = config.router_jitter_noise
         self.capacity_factor = config.expert_capacity_factor
+        self.logit_scale = config.d_model**-0.5
         self.weight = nn.Parameter(torch.empty(config.num_experts, config.d_model))
-        nn.init.normal_(self.weight, std=0.02)
+        nn.init.normal_(self.weight, std=LOGIT_STD)
         self.register_buffer("selection_bias", torch.zeros(config.num_experts, dtype=torch.float32))
         self.register_buffer("load_E", torch.zeros(config.num_experts, dtype=torch.int64), persistent=False)
         self.register_buffer("tokens", torch.zeros((), dtype=torch.int64), persistent=False)
@@ -111,9 +120,9 @@ class Router(nn.Module):
             x_ND = x_ND.float()
             if self.training and self.jitter:
                 x_ND = x_ND * torch.empty_like(x_ND).uniform_(1 - self.jitter, 1 + self.jitter)
-            logits_NE = F.linear(x_ND, self.weight.float())
+            logits_NE = F.linear(x_ND, self.weight.float()) * self.logit_scale
             probs_NE = logits_NE.softmax(dim=-1)
-            experts_NK = (probs_NE.detach() + self.selection_bias).topk(self.choices, dim=-1).indices
+            experts_NK = (logits_NE.detach() + self.selection_bias).topk(self.choices, dim=-1).indices
             kept_NK = self._within_capacity(experts_NK, real_N)
             gates_NK = (probs_NE.gather(1, experts_NK) * self.scaling).masked_fill(~kept_NK, 0)
         return Routing(experts_NK, gates_NK, probs_NE, logits_NE, kept_NK, real_N)
