@@ -41,7 +41,7 @@ WRITERS = ("o_proj", "down_proj")
 """Weights whose output is added to the residual stream."""
 
 ROUTER_NOISE = 1e-6
-"""Spread of the logits of experts that are copies: enough to tell them apart, too little to move their gates."""
+"""Of router weights, and of the logits of experts that are copies: they differ, and their gates do not, or hardly."""
 
 
 def grow(model: Rot5ForConditionalGeneration, **changes: Any) -> Rot5ForConditionalGeneration:
@@ -195,6 +195,7 @@ def _wider_stream(weights: Weights, fresh: Weights, old: Rot5Config, new: Rot5Co
     that are normalised take sqrt(r), which makes their mean square too r times what it was. Where the embedding is
     scaled by sqrt(D') instead of sqrt(D), it takes sqrt(r). The logits then lack sqrt(r) where the head is that
     embedding, and once more where decoder outputs are divided by sqrt(D'): the decoder's last norm gives it back.
+    Routers divide their logits by sqrt(D') and are larger by 1 / sqrt(r).
     """
     root = (old.d_model / new.d_model) ** 0.5
     added = new.d_model - old.d_model
@@ -208,8 +209,9 @@ def _wider_stream(weights: Weights, fresh: Weights, old: Rot5Config, new: Rot5Co
         elif kind in WRITERS:
             grown[name] = pad(weight, (0, 0, 0, added))
         elif kind in READERS:
-            kept = weight * root if old.qk_norm and kind in ("q_proj", "k_proj") else weight
-            grown[name] = torch.cat((kept, fresh[name][..., old.d_model :]), dim=-1)
+            normalised = old.qk_norm and kind in ("q_proj", "k_proj")
+            scale = root if normalised else 1 / root if kind == "router" else 1.0
+            grown[name] = torch.cat((weight * scale, fresh[name][..., old.d_model :]), dim=-1)
         elif kind.endswith("norm") and kind not in ("q_norm", "k_norm"):
             scale = root / lost if name == "decoder.norm.weight" else root
             grown[name] = pad(weight * scale, (0, added), value=scale)
@@ -289,10 +291,6 @@ def _scaling_factor(old: Rot5Config, new: Rot5Config) -> float | int:
     return old.router_scaling_factor * copies * K / more_K
 
 
-def _noise(like_ED: torch.Tensor) -> torch.Tensor:
-    return torch.randn_like(like_ED) * ROUTER_NOISE * like_ED.shape[-1] ** -0.5
-
-
 def _first_experts(weights: Weights, new: Rot5Config) -> Weights:
     """Every expert of a sparse layer a copy of its feed-forward, the router all but indifferent."""
     grown, E = dict(weights), new.num_experts
@@ -300,23 +298,20 @@ def _first_experts(weights: Weights, new: Rot5Config) -> Weights:
         for mlp in (f"{stack}.layers.{i}.mlp" for i in range(count) if new.is_sparse(decoder, i)):
             for kind in ("up_proj", "gate_proj", "down_proj") if new.is_gated else ("up_proj", "down_proj"):
                 grown[f"{mlp}.experts.{kind}"] = grown.pop(f"{mlp}.{kind}.weight").expand(E, -1, -1)
-            router_ED = torch.zeros(E, new.d_model, device=weights["shared.weight"].device)
-            grown[f"{mlp}.router.weight"] = _noise(router_ED)
-            grown[f"{mlp}.router.selection_bias"] = router_ED[:, 0]
+            device = weights["shared.weight"].device
+            grown[f"{mlp}.router.weight"] = torch.randn(E, new.d_model, device=device) * ROUTER_NOISE
+            grown[f"{mlp}.router.selection_bias"] = torch.zeros(E, device=device)
     return grown
 
 
 def _more_experts(weights: Weights, old: Rot5Config, new: Rot5Config) -> Weights:
-    """Copies beside each expert. The bias of its choice shrinks as its probability does, which it is added to."""
+    """Copies beside each expert, their rows of the router told apart by noise."""
     grown, copies = dict(weights), new.num_experts // old.num_experts
     if copies == 1:
         return grown
     for name, weight in weights.items():
-        if ".mlp.experts." in name:
+        if ".mlp.experts." in name or _kind(name) in ("router", "selection_bias"):
             grown[name] = weight.repeat_interleave(copies, dim=0)
-        elif _kind(name) == "router":
-            repeated_ED = weight.repeat_interleave(copies, dim=0)
-            grown[name] = repeated_ED + _noise(repeated_ED)
-        elif _kind(name) == "selection_bias":
-            grown[name] = weight.repeat_interleave(copies) / copies
+        if _kind(name) == "router":
+            grown[name] += ROUTER_NOISE * torch.randn_like(grown[name])
     return grown

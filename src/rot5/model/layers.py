@@ -26,15 +26,18 @@ class LayerOutput(NamedTuple):
 
 
 class _Layer(GradientCheckpointingLayer):
-    """What encoder and decoder layers share: self-attention and a dense or sparse feed-forward."""
+    """What encoder and decoder layers are made of: self-attention, in the decoder cross-attention, and a dense or sparse
+    feed-forward."""
 
     def __init__(self, config: Rot5Config, layer_index: int, decoder: bool):
         super().__init__()
-        sparse = config.is_sparse(decoder, layer_index)
         self.self_attn_norm = nn.RMSNorm(config.d_model, eps=config.layer_norm_epsilon)
         self.self_attn = Attention(config, layer_index)
+        if decoder:
+            self.cross_attn_norm = nn.RMSNorm(config.d_model, eps=config.layer_norm_epsilon)
+            self.cross_attn = Attention(config, layer_index)
         self.mlp_norm = nn.RMSNorm(config.d_model, eps=config.layer_norm_epsilon)
-        self.mlp = MixtureOfExperts(config) if sparse else FeedForward(config)
+        self.mlp = MixtureOfExperts(config) if config.is_sparse(decoder, layer_index) else FeedForward(config)
         self.dropout = nn.Dropout(config.dropout_rate)
 
     def _feed_forward(self, x_BTD: torch.Tensor, real_BT: torch.Tensor | None) -> tuple[torch.Tensor, Routing | None]:
@@ -64,8 +67,6 @@ class DecoderLayer(_Layer):
 
     def __init__(self, config: Rot5Config, layer_index: int):
         super().__init__(config, layer_index, decoder=True)
-        self.cross_attn_norm = nn.RMSNorm(config.d_model, eps=config.layer_norm_epsilon)
-        self.cross_attn = Attention(config, layer_index)
 
     def forward(
         self,
