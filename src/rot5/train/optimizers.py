@@ -3,15 +3,16 @@
 import torch
 from torch import nn
 
+from rot5.model.positions import RelativeBias
 from rot5.train.settings import OptimizerConfig
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """AdamW that decays matrices alone. Embeddings are rows looked up, not matrices, and stay undecayed like norms."""
-    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    """AdamW that decays matrices alone. Tables of what is looked up are no matrices and stay undecayed like norms."""
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding | RelativeBias)}
     decayed, undecayed = [], []
     for parameter in model.parameters():
-        (decayed if parameter.ndim >= 2 and id(parameter) not in embeddings else undecayed).append(parameter)
+        (decayed if parameter.ndim >= 2 and id(parameter) not in tables else undecayed).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": config.weight_decay},
         {"params": undecayed, "weight_decay": 0.0},

@@ -63,8 +63,15 @@ def weights(run: RunFolder) -> dict[str, torch.Tensor]:
     return load_file(run.export / "model.safetensors")
 
 
-def test_stopping_and_resuming_gives_the_same_bits(settings, tmp_path):
+EXPERTS = ModelConfig(
+    preset="smoke", dropout_rate=0.1, num_experts=4, router_bias_update_rate=0.1, router_jitter_noise=0.1
+)
+
+
+@pytest.mark.parametrize("model", [ModelConfig(preset="smoke", dropout_rate=0.1), EXPERTS], ids=["dense", "experts"])
+def test_stopping_and_resuming_gives_the_same_bits(settings, tmp_path, model):
     """Dropout is on, so that the random state counts too; the stop falls between two lines of metrics."""
+    settings = replace(settings, model=model)
     pretrain.run(settings)
     whole = RunFolder(tmp_path / "run")
 
@@ -95,6 +102,38 @@ def test_stopping_and_resuming_gives_the_same_bits(settings, tmp_path):
     assert whole.evaluation()["likelihood"] == again.evaluation()["likelihood"]
     assert {"R", "S", "X32", "X64", "overall"} == set(whole.evaluation()["likelihood"])
     assert [sample["kind"] for sample in whole.samples()] == [sample["kind"] for sample in again.samples()]
+
+
+def test_a_run_with_experts_tells_how_they_are_used(settings, tmp_path):
+    pretrain.run(replace(settings, model=EXPERTS))
+    run = RunFolder(tmp_path / "run")
+    line = next(record for record in run.metrics() if "train/loss" in record)
+    places = [f"{stack}.{i}" for stack in ("encoder", "decoder") for i in range(2)]
+    names = ("max_load", "min_load", "entropy", "dropped", "dead_experts")
+    assert {key for key in line if key.startswith("router/")} == {f"router/{p}/{n}" for p in places for n in names}
+    for place in places:
+        assert 1 <= line[f"router/{place}/max_load"] <= 4 and 0 < line[f"router/{place}/entropy"] <= 1
+    biases = [weight for name, weight in weights(run).items() if "selection_bias" in name]
+    assert len(biases) == 4 and any(bias.any() for bias in biases)
+
+
+def test_the_reported_loss_is_that_of_the_language_model(settings):
+    """Router losses are minimised and not reported, so that runs with and without experts can be compared."""
+    job = pretraining(
+        replace(settings, model=ModelConfig(preset="smoke", num_experts=4, router_aux_loss_coef=10.0)),
+        resume=False,
+        overwrite=False,
+    )
+    batch = job.trainer.rows.rows(0, 2)
+    fields = to_tensors(batch.fields, job.model.device)
+    reported = backward_step(language_model_loss(job.model, job.model.device, "float32"), fields, 2, batch.num_targets)
+    router_gradient = job.model.get_parameter("encoder.layers.0.mlp.router.weight").grad.norm()
+    output = job.model(**fields)
+    assert output.loss - output.lm_loss > 9, "a balance loss is at least 1"
+    torch.testing.assert_close(reported, output.lm_loss.detach(), rtol=OTHER_CUT, atol=0)
+    job.model.zero_grad()
+    output.lm_loss.backward()
+    assert (job.model.get_parameter("encoder.layers.0.mlp.router.weight").grad.norm() - router_gradient).abs() > 0.01
 
 
 def test_two_evaluations_give_the_same_number(settings):
@@ -145,12 +184,12 @@ def test_a_torn_line_of_metrics_is_left_out(settings):
 
 
 def test_only_matrices_decay(tiny_model):
-    model = tiny_model()
+    model = tiny_model(position_encoding="relative_bias")
     decayed, undecayed = build_optimizer(model, OptimizerConfig(weight_decay=0.3)).param_groups
     assert (decayed["weight_decay"], undecayed["weight_decay"]) == (0.3, 0.0)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     assert {names[id(parameter)] for parameter in undecayed["params"]} == {
-        name for name in names.values() if "norm" in name or name == "shared.weight"
+        name for name in names.values() if "norm" in name or "bias" in name or name == "shared.weight"
     }
     assert len(decayed["params"]) + len(undecayed["params"]) == len(names)
 
