@@ -40,8 +40,9 @@ READERS = ("q_proj", "k_proj", "v_proj", "up_proj", "gate_proj", "router", "lm_h
 WRITERS = ("o_proj", "down_proj")
 """Weights whose output is added to the residual stream."""
 
-ROUTER_NOISE = 1e-6
-"""Of router weights, and of the logits of experts that are copies: they differ, and their gates do not, or hardly."""
+ROUTER_NOISE = 3e-7
+"""Spread of router weights, and so of logits, among experts that are copies: a few steps of float32, so that tokens
+choose between them, and gates are as good as equal."""
 
 
 def grow(model: Rot5ForConditionalGeneration, **changes: Any) -> Rot5ForConditionalGeneration:
