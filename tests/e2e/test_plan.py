@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +82,9 @@ assert "torch" not in sys.modules and "transformers" not in sys.modules
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "--encoder_length" in done.stdout
+
+
+def test_the_page_on_architectures_shows_what_is_printed(rot5):
+    page = (Path(__file__).parents[2] / "docs" / "architectures.md").read_text(encoding="utf-8")
+    printed = "\n".join(line.rstrip() for line in rot5("plan").out.strip("\n").splitlines())
+    assert f"```text\n{printed}\n```" in page

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 from tolerances import OTHER_CUT, PARITY
-from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
+from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
 
 TARGETS = (1, 9, 3, 14)
 """Target tokens of the four examples: a mean of the parts' means is far from the mean over all of them."""
@@ -44,6 +44,13 @@ def collate(batch: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
     return {"input_ids": ids, "attention_mask": (ids != 0).long(), "labels": padded("labels", -100)}
 
 
+class EndStep(TrainerCallback):
+    """What experts that are balanced without a loss need under this trainer."""
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        model.end_step()
+
+
 def updated(model, folder, *, parts: int) -> Seq2SeqTrainer:
     """A trainer that has made one update from all examples, cut into parts."""
     trainer = Seq2SeqTrainer(
@@ -65,6 +72,7 @@ def updated(model, folder, *, parts: int) -> Seq2SeqTrainer:
         train_dataset=examples(),  # type: ignore[arg-type]
         eval_dataset=examples(),  # type: ignore[arg-type]
         data_collator=collate,
+        callbacks=[EndStep()],
     )
     trainer.train()
     return trainer
@@ -89,6 +97,28 @@ def test_gradient_accumulation_does_not_change_the_update(tiny_model, tmp_path):
         cut = weights(updated(tiny_model(), tmp_path, parts=parts).model) - begin
         assert (cut - whole).norm() / whole.norm() < OTHER_CUT
         torch.testing.assert_close(cut, whole, rtol=0, atol=PARITY)
+
+
+BIASED_EXPERTS = {
+    "num_experts": 4,
+    "router_aux_loss_coef": 0.0,
+    "router_z_loss_coef": 0.0,
+    "router_bias_update_rate": 0.125,
+}
+
+
+def test_gradient_accumulation_does_not_change_experts_balanced_by_biases(tiny_model, tmp_path):
+    """Padding is routed nowhere and loads are counted over the whole step, so that the cut into parts shows nowhere."""
+    begin = weights(tiny_model(**BIASED_EXPERTS))
+    whole = updated(tiny_model(**BIASED_EXPERTS), tmp_path, parts=1).model
+    cut = updated(tiny_model(**BIASED_EXPERTS), tmp_path, parts=4).model
+    update = weights(whole) - begin
+    assert ((weights(cut) - begin) - update).norm() / update.norm() < OTHER_CUT
+    biases = {name: bias for name, bias in whole.named_buffers() if "selection_bias" in name}
+    assert len(biases) == 5 and any(bias.any() for bias in biases.values())
+    for name, bias in cut.named_buffers():
+        if name in biases:
+            assert torch.equal(bias, biases[name]), name
 
 
 def test_the_trainer_evaluates_by_the_same_loss(tiny_model, tmp_path):
