@@ -284,7 +284,6 @@ def test_loss_is_none_with_router_losses_on(tiny_model):
         assert not holds(forgotten)
 
 
-@pytest.mark.xfail(strict=True, reason="losses are set on an output that is already made, whose order is settled")
 def test_loss_does_not_lead_the_tuple(tiny_model):
     """What asks for a tuple takes its first entry for the loss, with router losses as without."""
 

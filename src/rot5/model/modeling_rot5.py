@@ -171,12 +171,15 @@ class Rot5ForConditionalGeneration(Rot5PreTrainedModel, GenerationMixin):
             memory_BSD, memory, decoder_input_ids, decoder_inputs_embeds, decoder_attention_mask, decoder_segment_ids,
             decoder_positions, past_key_values, output_attentions, output_hidden_states,
         )  # fmt: skip
+        # Outputs of an encoder that the caller made may come without routing.
         encoder_routing = encoder_outputs.routing if isinstance(encoder_outputs, EncoderOutput) else None
         routing = (encoder_routing or ()) + decoded.routing
         hidden_BTD = decoded.hidden_BTD
         if self.config.scale_decoder_outputs:
             hidden_BTD = hidden_BTD * self.config.d_model**-0.5
+        losses = {} if labels is None else self._losses(hidden_BTD, labels, routing, num_items_in_batch)
         output = Rot5Output(
+            **losses,
             logits=None if self.training and labels is not None else self.lm_head(hidden_BTD),
             past_key_values=past_key_values,
             decoder_hidden_states=decoded.hidden_states,
@@ -187,33 +190,33 @@ class Rot5ForConditionalGeneration(Rot5PreTrainedModel, GenerationMixin):
             encoder_attentions=encoder_outputs.attentions,
             routing=routing if output_routing else None,
         )
-        if labels is not None:
-            self._add_losses(output, hidden_BTD, labels, routing, num_items_in_batch)
         if self.training and torch.is_grad_enabled():
-            for (_, router), each in zip(self.routers(), routing, strict=True):
+            routers = [router for _, router in self.routers()]
+            for router, each in zip(routers[len(routers) - len(routing) :], routing, strict=True):
                 router.record(each)
         return output if return_dict else output.to_tuple()
 
-    def _add_losses(
+    def _losses(
         self,
-        output: Rot5Output,
         hidden_BTD: torch.Tensor,
         labels_BT: torch.Tensor,
         routing: tuple[Routing, ...],
         num_items_in_batch: torch.Tensor | int | None,
-    ) -> None:
+    ) -> dict[str, torch.Tensor]:
+        """The losses of an output by name. They go into its making: what is set on it later comes last in its tuple."""
         own_count = (labels_BT != IGNORED).sum().clamp(min=1)
         count = own_count if num_items_in_batch is None else num_items_in_batch
         total = linear_cross_entropy_sum(hidden_BTD.flatten(0, 1), self.lm_head.weight, labels_BT.flatten())
-        output.loss = output.lm_loss = total / count
+        lm_loss = total / count
         if not routing:
-            return
-        output.balance_loss = torch.stack([balance_loss(each) for each in routing]).mean()
-        output.router_z_loss = torch.stack([z_loss(each) for each in routing]).mean()
+            return {"loss": lm_loss, "lm_loss": lm_loss}
+        balance = torch.stack([balance_loss(each) for each in routing]).mean()
+        z = torch.stack([z_loss(each) for each in routing]).mean()
+        loss = lm_loss
         if self.training:
-            balance, z = self.config.router_aux_loss_coef, self.config.router_z_loss_coef
-            router_loss = balance * output.balance_loss + z * output.router_z_loss
-            output.loss = output.lm_loss + router_loss * (own_count / count)
+            router_loss = self.config.router_aux_loss_coef * balance + self.config.router_z_loss_coef * z
+            loss = lm_loss + router_loss * (own_count / count)
+        return {"loss": loss, "lm_loss": lm_loss, "balance_loss": balance, "router_z_loss": z}
 
     def routers(self) -> Iterator[tuple[str, Router]]:
         """Routers of all sparse layers by their place (`encoder.0`), the encoder's first."""

@@ -4,6 +4,7 @@ import pytest
 import torch
 from tolerances import BF16, PARITY
 from transformers import AutoModelForSeq2SeqLM
+from transformers.modeling_outputs import BaseModelOutput
 
 BACKENDS = ["sdpa", "per_document"]
 DOCUMENTS = [(7, 3), (12, 5), (1, 1), (20, 9), (5, 6)]
@@ -232,3 +233,11 @@ def test_labels_are_shifted_behind_the_start_token(tiny_model):
 def test_training_never_makes_the_logits(tiny_model):
     model = tiny_model().train()
     assert model(input_ids=torch.randint(3, 96, (2, 4)), labels=torch.randint(3, 96, (2, 4))).logits is None
+
+
+def test_training_on_ready_encoder_outputs_counts_the_decoder_s_experts(tiny_model):
+    model = tiny_model(num_experts=4).train()
+    memory = BaseModelOutput(last_hidden_state=torch.randn(2, 5, 32))
+    model(encoder_outputs=memory, labels=torch.tensor([[5, 6, 7], [8, -100, -100]])).loss.backward()
+    loads = {place: int(router.load_E.sum()) for place, router in model.routers()}
+    assert loads == {"encoder.0": 0, "encoder.1": 0, "decoder.0": 4, "decoder.1": 4, "decoder.2": 4}
