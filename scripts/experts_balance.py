@@ -23,7 +23,7 @@ LAST_LINES = 5
 EXPERTS = 8
 METHODS = {
     "none": "--model.router_aux_loss_coef 0 --model.router_z_loss_coef 0",
-    "balance loss": "--model.router_aux_loss_coef 0.1 --model.router_z_loss_coef 0.001",
+    "balance loss": "--model.router_aux_loss_coef 0.3 --model.router_z_loss_coef 0.001",
     "selection bias": "--model.router_aux_loss_coef 0 --model.router_z_loss_coef 0.001 "
     "--model.router_bias_update_rate 0.02",
 }

@@ -104,7 +104,7 @@ class Rot5Config(PreTrainedConfig):
     encoder_sparse_step: int = 1
     decoder_sparse_step: int = 1
     expert_capacity_factor: float | int | None = None
-    router_aux_loss_coef: float | int = 0.1
+    router_aux_loss_coef: float | int = 0.3
     router_z_loss_coef: float | int = 0.001
     router_bias_update_rate: float | int = 0.0
     router_jitter_noise: float | int = 0.0

@@ -1,7 +1,7 @@
 """Growing a trained model: a larger one that computes the same function, to be trained further.
 
 Every change works on named weights and gives new ones. Shape suffixes: D d_model, F d_ff, H heads, K key-value heads,
-E experts, V vocabulary; primes mean the grown model.
+d head width, E experts; primes mean the grown model.
 """
 
 import copy
@@ -202,6 +202,7 @@ def _wider_stream(weights: Weights, fresh: Weights, old: Rot5Config, new: Rot5Co
     added = new.d_model - old.d_model
     scaled_embedding = old.parametrization != "t5"
     lost = root ** ((scaled_embedding and old.tie_word_embeddings) + bool(old.scale_decoder_outputs))
+    scales = {"router": 1 / root} | ({"q_proj": root, "k_proj": root} if old.qk_norm else {})
     grown = dict(weights)
     for name, weight in weights.items():
         kind = _kind(name)
@@ -210,9 +211,7 @@ def _wider_stream(weights: Weights, fresh: Weights, old: Rot5Config, new: Rot5Co
         elif kind in WRITERS:
             grown[name] = pad(weight, (0, 0, 0, added))
         elif kind in READERS:
-            normalised = old.qk_norm and kind in ("q_proj", "k_proj")
-            scale = root if normalised else 1 / root if kind == "router" else 1.0
-            grown[name] = torch.cat((weight * scale, fresh[name][..., old.d_model :]), dim=-1)
+            grown[name] = torch.cat((weight * scales.get(kind, 1.0), fresh[name][..., old.d_model :]), dim=-1)
         elif kind.endswith("norm") and kind not in ("q_norm", "k_norm"):
             scale = root / lost if name == "decoder.norm.weight" else root
             grown[name] = pad(weight * scale, (0, added), value=scale)

@@ -26,7 +26,8 @@ class LayerOutput(NamedTuple):
 
 
 class _Layer(GradientCheckpointingLayer):
-    """What encoder and decoder layers are made of: self-attention, in the decoder cross-attention, and a dense or sparse
+    """What encoder and decoder layers are made of: self-attention, in the decoder cross-attention, and a dense or
+    sparse
     feed-forward."""
 
     def __init__(self, config: Rot5Config, layer_index: int, decoder: bool):

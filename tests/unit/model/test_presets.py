@@ -103,9 +103,9 @@ def test_shapes_of_trained_models_stay(name):
 def test_experts_differ_in_their_balance_alone():
     plain, balanced = (Rot5Config(**preset(name)) for name in ("base-moe", "base-moe-balanced"))
     assert (plain.router_aux_loss_coef, plain.router_z_loss_coef) == (0, 0)
-    assert (balanced.router_aux_loss_coef, balanced.router_z_loss_coef) == (0.01, 0.001)
+    assert (balanced.router_aux_loss_coef, balanced.router_z_loss_coef) == (0.3, 0.001)
     assert balanced.num_experts == 8 and balanced.num_experts_per_tok == 1
-    same = preset("base-moe") | {"router_aux_loss_coef": 0.01, "router_z_loss_coef": 0.001}
+    same = preset("base-moe") | {"router_aux_loss_coef": 0.3, "router_z_loss_coef": 0.001}
     assert Rot5Config(**same).to_dict() == balanced.to_dict()
 
 
