@@ -19,7 +19,7 @@ EXPERTS = 8
 VARIANTS = {
     "dense": {"num_experts": 0},
     "experts, balance loss": {"num_experts": EXPERTS},
-    "experts, selection bias": {"num_experts": EXPERTS, "router_aux_loss_coef": 0.0, "router_bias_update_rate": 0.001},
+    "experts, selection bias": {"num_experts": EXPERTS, "router_aux_loss_coef": 0.0, "router_bias_update_rate": 0.02},
     "experts, capacity 1.25": {"num_experts": EXPERTS, "expert_capacity_factor": 1.25},
 }
 COLUMNS = (
