@@ -18,7 +18,6 @@ from torch.nn import functional as F
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.feed_forward import ACTIVATION_FUNCTIONS, FeedForward
 
-
 LOGIT_STD = 0.4
 """Of logits at the start, for inputs of unit variance: the first probabilities are close to uniform."""
 
