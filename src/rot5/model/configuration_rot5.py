@@ -66,7 +66,7 @@ class Rot5Config(PreTrainedConfig):
     `attention_backend` says how packed rows are attended: under a mask (`sdpa`; `eager` by its definition), document by
     document (`per_document`), by `flex_attention` or, on CUDA, by the `varlen` kernel, or whichever is faster (`auto`).
 
-    Raises ValueError for shapes that cannot be built.
+    Raises StrictDataclassError (of huggingface_hub), which names the field, for shapes that cannot be built.
     """
 
     model_type = "rot5"

@@ -26,9 +26,7 @@ class LayerOutput(NamedTuple):
 
 
 class _Layer(GradientCheckpointingLayer):
-    """What encoder and decoder layers are made of: self-attention, in the decoder cross-attention, and a dense or
-    sparse
-    feed-forward."""
+    """What layers are made of: self-attention, in the decoder cross-attention, and a dense or sparse feed-forward."""
 
     def __init__(self, config: Rot5Config, layer_index: int, decoder: bool):
         super().__init__()
