@@ -107,7 +107,8 @@ documents.
 {table}
 
 What this shows: without balancing some experts do most of the work of a layer and others none; either method keeps all
-of them at work. What it does not show: which is better for the loss; {STEPS} steps of one seed are too few for that.
+of them at work. What it does not show: which is better for the loss. {STEPS} steps of one seed are too few for that: so
+early, the collapsed model is not yet the worse one.
 
 ```bash
 {commands}
