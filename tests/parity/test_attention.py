@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tolerances import PARITY
+from tolerances import BF16, PARITY
 from transformers import LlamaConfig, Qwen3Config
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRotaryEmbedding
 from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention
@@ -190,3 +190,14 @@ def test_cuda_kernels_agree_on_packed_rows(backend, kind):
         results[name] = [mixed * real, *torch.autograd.grad((mixed * real).float().square().sum(), inputs)]
     for found, expected in zip(results[backend], results["sdpa"], strict=True):
         assert (found - expected).float().norm() / expected.float().norm() < 2e-2
+
+
+@pytest.mark.filterwarnings("error")
+def test_normed_heads_keep_to_the_fused_kernel_under_autocast(tiny_model):
+    model = tiny_model(qk_norm=True)
+    inputs = {"input_ids": torch.randint(3, 96, (2, 7)), "decoder_input_ids": torch.randint(3, 96, (2, 5))}
+    with torch.inference_mode():
+        exact = model(**inputs).logits
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rough = model(**inputs).logits.float()
+    assert (rough - exact).norm() / exact.norm() < BF16

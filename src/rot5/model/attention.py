@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 from transformers.cache_utils import CacheLayerMixin, EncoderDecoderCache
 
 from rot5.model.backends import Sight, attend
@@ -43,9 +44,12 @@ class Attention(nn.Module):
         self.q_norm = nn.RMSNorm(config.d_kv, eps=config.layer_norm_epsilon) if config.qk_norm else None
         self.k_norm = nn.RMSNorm(config.d_kv, eps=config.layer_norm_epsilon) if config.qk_norm else None
 
-    def _heads(self, x_BTW: torch.Tensor, norm: nn.Module | None, table: RotationTable | None) -> torch.Tensor:
+    def _heads(self, x_BTW: torch.Tensor, norm: nn.RMSNorm | None, table: RotationTable | None) -> torch.Tensor:
         x_BTHd = x_BTW.unflatten(-1, (-1, self.d_kv))
-        x_BHTd = (x_BTHd if norm is None else norm(x_BTHd)).transpose(1, 2)
+        if norm is not None:
+            # Under autocast projections are of lower precision than the weight, and the fused kernel wants one.
+            x_BTHd = F.rms_norm(x_BTHd, (self.d_kv,), norm.weight.to(x_BTHd.dtype), norm.eps)
+        x_BHTd = x_BTHd.transpose(1, 2)
         return x_BHTd if table is None else rotate(x_BHTd, table)
 
     def _keys_and_values(
