@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging
@@ -39,6 +40,10 @@ def load(name: str) -> Loaded:
         raise UserError(f"{name} holds no exported model (no export/ and no config.json in it): name a finished run")
     try:
         config = AutoConfig.from_pretrained(folder)
+    except StrictDataclassError as error:
+        raise UserError(
+            f"{name} has a config.json that no model fits: {_first_line(error.__cause__ or error)}"
+        ) from error
     except (OSError, ValueError) as error:
         raise UserError(
             f"no model {name!r}: neither a folder here nor a name the hub gives ({_first_line(error)})"
@@ -88,5 +93,5 @@ def _misfits(fit: dict, ours: bool) -> list[str]:
     return sorted(shapes) + sorted(missing) + sorted(f"{name} has no place" for name in fit["unexpected_keys"] if ours)
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

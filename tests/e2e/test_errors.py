@@ -53,6 +53,10 @@ def place(tmp_path, corpora, strangers, monkeypatch) -> Path:
     (tmp_path / "folder" / "mine.txt").write_text("not to be lost")
     (tmp_path / "broken-model").mkdir()
     (tmp_path / "broken-model" / "config.json").write_text('{"model_type": "unheard-of"}')
+    (tmp_path / "impossible").mkdir()
+    (tmp_path / "impossible" / "config.json").write_text(
+        '{"model_type": "rot5", "rope_parameters": {"rope_type": "yarn"}}'
+    )
     (tmp_path / "decoder-only").mkdir()
     (tmp_path / "decoder-only" / "config.json").write_text('{"model_type": "gpt2"}')
     monkeypatch.chdir(tmp_path)
@@ -189,6 +193,10 @@ CASES = {
     "summary by no model": ("summarize story.txt --model nowhere", ["no model 'nowhere'"]),
     "summary by a folder": ("summarize story.txt --model folder", ["folder holds no exported model"]),
     "summary by a broken model": ("summarize story.txt --model broken-model", ["broken-model", "unheard-of"]),
+    "summary by an impossible model": (
+        "summarize story.txt --model impossible",
+        ["impossible has a config.json that no model fits", "rope_type 'yarn'"],
+    ),
     "summary by a decoder": ("summarize story.txt --model decoder-only", ["gpt2", "not an encoder-decoder"]),
     "summary of nothing": ("summarize empty.txt --model nowhere", ["empty.txt is empty", "give some text"]),
     "summary of nothing typed": ("summarize - --model nowhere", ["standard input is empty", "give some text"]),

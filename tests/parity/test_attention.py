@@ -173,6 +173,31 @@ def test_a_model_gives_the_same_logits_through_every_backend(tiny_model, backend
         torch.testing.assert_close(found, expected, rtol=0, atol=PARITY)
 
 
+@pytest.mark.parametrize("backend", ["varlen", "flex_attention"])
+def test_what_a_cpu_cannot_run_gives_way(tiny_model, backend):
+    own = packed(ROWS[0], 20)
+    ids = {"input_ids": torch.randint(3, 96, (2, 20)), "labels": torch.randint(3, 96, (2, 20))}
+    fields = {f"{side}_{name}": value for side in ("encoder", "decoder")
+              for name, value in (("segment_ids", own.segments_BS), ("positions", own.positions_BT))}  # fmt: skip
+    losses = [tiny_model(attention_backend=name).train()(**ids, **fields).loss for name in (backend, "per_document")]
+    losses[0].backward()
+    assert torch.equal(*losses)
+
+
+def test_rows_whose_documents_do_not_match_are_refused(tiny_model):
+    """As many documents on either side, but in other rows."""
+    queries, keys = packed([[3, 2], [4]], 9), packed([[5], [2, 3]], 9)
+    with pytest.raises(ValueError, match="every segment of a row"):
+        backends.plan_sight("per_document", scene_between(queries, keys, False, torch.float32))
+
+
+def test_rows_of_padding_give_zeros():
+    own = packed([[], []], 6)
+    sight = backends.plan_sight("per_document", scene_between(own, own, True, torch.float32))
+    mixed, _ = backends.attend(*(torch.randn(2, heads, 6, D_KV) for heads in (HEADS, 2, 2)), sight, 1.0, 0.0)
+    assert mixed.shape == (2, HEADS, 6, D_KV) and not mixed.any()
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("backend", ["flex_attention", "varlen"])
 @pytest.mark.parametrize("kind", ["encoder", "decoder", "cross"])

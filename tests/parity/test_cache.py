@@ -24,6 +24,7 @@ VARIANTS = {
     "multi-head": {"num_key_value_heads": 4},
     "QK-norm": {"qk_norm": True},
     "experts": {"num_experts": 4, "num_experts_per_tok": 2, "num_shared_experts": 1},
+    "experts with a capacity": {"num_experts": 4, "expert_capacity_factor": 1.0},
     "untied": {"tie_word_embeddings": False},
 }  # fmt: skip
 

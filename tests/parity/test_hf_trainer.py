@@ -121,6 +121,17 @@ def test_gradient_accumulation_does_not_change_experts_balanced_by_biases(tiny_m
             assert torch.equal(bias, biases[name]), name
 
 
+def test_padding_of_transformers_collator_is_routed_nowhere(tiny_model):
+    """It makes the decoder's inputs itself and no mask for them."""
+    model = tiny_model(**BIASED_EXPERTS).train()
+    labels = collate(examples())["labels"]
+    batch = collate(examples()) | {"decoder_input_ids": model.prepare_decoder_input_ids_from_labels(labels)}
+    model(**batch)
+    loads = {place: int(router.load_E.sum()) for place, router in model.routers()}
+    assert {load for place, load in loads.items() if "decoder" in place} == {sum(TARGETS)}
+    assert {load for place, load in loads.items() if "encoder" in place} == {sum(TARGETS) + 5 * len(TARGETS)}
+
+
 def test_the_trainer_evaluates_by_the_same_loss(tiny_model, tmp_path):
     trainer = updated(tiny_model(), tmp_path, parts=1)
     with torch.inference_mode():

@@ -73,9 +73,8 @@ def oracle(layer: MixtureOfExperts, config: Rot5Config, x_ND: torch.Tensor, real
     if config.expert_capacity_factor is not None:
         capacity = math.ceil(Fraction(str(config.expert_capacity_factor)) * sum(real) * K / E)
     taken, outputs = [0] * E, [torch.zeros_like(x) for x in x_ND]
-    for k in range(K):
-        for n, x in enumerate(x_ND):
-            e = ranked[n][k]
+    for n, x in enumerate(x_ND):
+        for e in ranked[n]:
             if real[n] and taken[e] < capacity:
                 taken[e] += 1
                 gate = None if experts.gate_proj is None else experts.gate_proj[e]
@@ -366,7 +365,7 @@ def test_the_bias_evens_out_the_load():
 
 @pytest.mark.parametrize("factor", [0.3, 0.5, 1, 1.25])
 @pytest.mark.parametrize("tokens", [13, 64])
-def test_a_full_expert_keeps_exactly_its_capacity_and_first_choices_before_second(factor, tokens):
+def test_a_full_expert_keeps_exactly_its_capacity_in_order_of_position(factor, tokens):
     router = make_layer(num_experts_per_tok=2, expert_capacity_factor=factor).router
     router.selection_bias[0] = 1.5
     real_N = torch.rand(tokens) < 0.8
@@ -374,13 +373,24 @@ def test_a_full_expert_keeps_exactly_its_capacity_and_first_choices_before_secon
     capacity = math.ceil(Fraction(str(factor)) * int(real_N.sum()) * 2 / 4)
     overfull = 0
     for e in range(4):
-        queue = [(n, k) for k in range(2) for n in range(tokens) if real_N[n] and routing.experts_NK[n, k] == e]
+        queue = [(n, k) for n in range(tokens) for k in range(2) if real_N[n] and routing.experts_NK[n, k] == e]
         kept = [(n, k) for n, k in queue if routing.kept_NK[n, k]]
         assert kept == queue[:capacity]
         overfull += len(queue) > capacity
     assert overfull
     dropped_NK = ~routing.kept_NK
     assert not routing.gates_NK[dropped_NK].any() and (routing.gates_NK[routing.kept_NK] > 0).all()
+
+
+@pytest.mark.parametrize("num_experts_per_tok", [1, 2])
+def test_a_capacity_binds_in_training_alone_and_shows_no_token_what_comes(num_experts_per_tok):
+    layer = make_layer(num_experts_per_tok=num_experts_per_tok, expert_capacity_factor=0.75)
+    x_1TD = torch.randn(1, 40, 16)
+    other_1TD = torch.cat((x_1TD[:, :-1], torch.randn(1, 1, 16)), dim=1)
+    whole, routing = layer(x_1TD, None)
+    assert not routing.kept_NK.all()
+    assert_close(layer(other_1TD, None)[0][:, :-1], whole[:, :-1])
+    assert layer.eval()(x_1TD, None)[1].kept_NK.all()
 
 
 @pytest.mark.parametrize("num_experts_per_tok", [1, 2])

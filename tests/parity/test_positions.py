@@ -13,6 +13,7 @@ D_KV = 16
 TRAINED = 64
 SCALINGS = {
     "default": {"rope_type": "default", "rope_theta": 10000.0},
+    "factor without a type": {"rope_type": "default", "rope_theta": 10000.0, "factor": 4.0},
     "theta": {"rope_type": "default", "rope_theta": 500.0},
     "linear": {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0},
     "dynamic": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0},

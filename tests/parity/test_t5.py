@@ -80,7 +80,10 @@ def test_buckets_equal_those_of_t5(bidirectional, num_buckets, max_distance):
 @pytest.mark.parametrize("feed_forward_proj", ["relu", "gelu", "gated-gelu", "gated-silu"])
 def test_the_whole_model_equals_t5(feed_forward_proj, tied):
     theirs = t5(tied, feed_forward_proj=feed_forward_proj)
+    theirs.config.task_specific_params = {"summarization": {"prefix": "summarize: "}}
     ours = Rot5ForConditionalGeneration.from_t5(theirs)
+    assert ours.to_t5().config.task_specific_params == theirs.config.task_specific_params
+    assert ours.generation_config is not theirs.generation_config
     batch = ragged()
     expected = logits(theirs, batch)
     torch.testing.assert_close(logits(ours, batch), expected, rtol=0, atol=PARITY)
@@ -163,6 +166,11 @@ def test_initialisation_has_the_scale_of_t5():
         found, expected = ours.state_dict()[name], weight
         if found.ndim > 1:
             assert found.std() == pytest.approx(float(expected.std()), rel=0.1), name
+
+
+def test_a_t5_with_an_activation_of_its_own_is_refused():
+    with pytest.raises(ValueError, match="feed_forward_proj 'swish' is not one of"):
+        Rot5ForConditionalGeneration.from_t5(t5(feed_forward_proj="swish"))
 
 
 @pytest.mark.parametrize("setting", [{"num_key_value_heads": 2}, {"qk_norm": True}, {"parametrization": "rot5"}])

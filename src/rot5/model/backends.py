@@ -31,15 +31,18 @@ def choose_backend(config: Rot5Config, device_type: str, packed: bool, output_at
     """Name of the backend: eager where weights are wanted, a mask for what is not packed, else as set.
 
     `auto` takes packed rows apart on a CPU, where masked attention is slow. Compiled code keeps the mask, whose shape
-    does not change from batch to batch.
+    does not change from batch to batch. What a CPU cannot run gives way there too, so that a model keeps its setting
+    wherever it is used: varlen, and the gradient of flex_attention.
     """
     if output_attentions or config.attention_backend == "eager":
         return "eager"
     if not packed:
         return "sdpa"
-    if config.attention_backend != "auto":
-        return config.attention_backend
-    return "per_document" if device_type == "cpu" and not torch.compiler.is_compiling() else "sdpa"
+    wanted, on_cpu = config.attention_backend, device_type == "cpu"
+    gives_way = wanted == "varlen" or (wanted == "flex_attention" and torch.is_grad_enabled())
+    if wanted != "auto" and not (on_cpu and gives_way):
+        return wanted
+    return "per_document" if on_cpu and not torch.compiler.is_compiling() else "sdpa"
 
 
 def plan_sight(backend: str, scene: Scene) -> Sight:

@@ -59,7 +59,8 @@ class Rot5Config(PreTrainedConfig):
 
     Experts (arXiv:2101.03961). `num_experts` 0 is dense. A stack's layer i is sparse where `i % step == 1`, or all are
     at step 1, none at step 0. Each token goes to `num_experts_per_tok` experts and to all `num_shared_experts`; gates
-    are softmax probabilities over all experts times `router_scaling_factor`. `expert_capacity_factor` None drops
+    are softmax probabilities over all experts times `router_scaling_factor`. `expert_capacity_factor`
+    (while training) None drops
     nothing. `router_aux_loss_coef` and `router_z_loss_coef` weigh the balance loss and the z-loss while training, means
     over layers where Switch sums them; `router_bias_update_rate` above 0 balances without a loss (arXiv:2408.15664).
 
@@ -129,7 +130,8 @@ class Rot5Config(PreTrainedConfig):
         if self.scale_decoder_outputs is None:
             self.scale_decoder_outputs = self.parametrization == "t5" and self.tie_word_embeddings
         if self.position_encoding == "rope":
-            self.rope_parameters = {"rope_type": "default", "rope_theta": 10000.0} | (self.rope_parameters or {})
+            theta = kwargs.pop("rope_theta", 10000.0)
+            self.rope_parameters = {"rope_type": "default", "rope_theta": theta} | (self.rope_parameters or {})
         super().__post_init__(**kwargs)
 
     @property
@@ -210,6 +212,9 @@ class Rot5Config(PreTrainedConfig):
         rope = self.rope_parameters or {}
         if rope.get("rope_type") not in ROPE_TYPES:
             raise ValueError(f"rope_type {rope.get('rope_type')!r} is not one of {', '.join(ROPE_TYPES)}")
+        for name in ("rope_theta", "factor"):
+            if name in rope and not isinstance(rope[name], int | float):
+                raise ValueError(f"{name} ({rope[name]!r}) of rope_parameters must be a number")
         if rope["rope_theta"] <= 0:
             raise ValueError(f"rope_theta ({rope['rope_theta']}) must be above 0")
         if rope["rope_type"] != "default" and rope.get("factor", 0) < 1:

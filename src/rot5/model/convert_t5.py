@@ -1,6 +1,7 @@
 """T5's configuration and weights by our names, and back. T5 is one choice of our settings, so nothing is lost."""
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import T5Config
 
 from rot5.model.configuration_rot5 import Rot5Config
@@ -19,13 +20,16 @@ GATED_FEED_FORWARD_NAMES = {"gate_proj": "wi_0", "up_proj": "wi_1", "down_proj":
 def config_from_t5(theirs: T5Config, tied: bool) -> Rot5Config:
     """Our settings for T5's. `tied` says whether the head is the embedding. Raises ValueError for other activations."""
     own = {name: getattr(theirs, name) for name in SHARED_FIELDS}
-    config = Rot5Config(
-        **own,
-        feed_forward_proj=theirs.feed_forward_proj,
-        position_encoding="relative_bias",
-        parametrization="t5",
-        tie_word_embeddings=tied,
-    )
+    try:
+        config = Rot5Config(
+            **own,
+            feed_forward_proj=theirs.feed_forward_proj,
+            position_encoding="relative_bias",
+            parametrization="t5",
+            tie_word_embeddings=tied,
+        )
+    except StrictDataclassError as error:
+        raise ValueError(f"not a T5 that we know: {error.__cause__ or error}") from error
     config.task_specific_params = getattr(theirs, "task_specific_params", None)
     return config
 
@@ -50,6 +54,7 @@ def config_to_t5(ours: Rot5Config) -> T5Config:
         feed_forward_proj=ours.feed_forward_proj,
     )
     theirs.scale_decoder_outputs = bool(ours.scale_decoder_outputs)
+    theirs.task_specific_params = getattr(ours, "task_specific_params", None)
     return theirs
 
 

@@ -54,6 +54,8 @@ class Documents(NamedTuple):
 class _Runs(NamedTuple):
     starts: torch.Tensor
     lengths: torch.Tensor
+    names_2N: torch.Tensor
+    """Row and segment of each document."""
 
 
 def _runs(segments_BT: torch.Tensor) -> _Runs:
@@ -63,8 +65,9 @@ def _runs(segments_BT: torch.Tensor) -> _Runs:
     begins_BT[:, 1:] = segments_BT[:, 1:] != segments_BT[:, :-1]
     starts = begins_BT.flatten().nonzero()[:, 0]
     ends = torch.cat((starts[1:], starts.new_tensor([B * T])))
-    real = segments_BT.flatten()[starts] != 0
-    return _Runs(starts[real], (ends - starts)[real])
+    segments = segments_BT.flatten()[starts]
+    real, names_2N = segments != 0, torch.stack((starts // T, segments))
+    return _Runs(starts[real], (ends - starts)[real], names_2N[:, real])
 
 
 def _padded(lengths: torch.Tensor) -> int:
@@ -72,7 +75,7 @@ def _padded(lengths: torch.Tensor) -> int:
 
 
 def _regrouping(runs: _Runs, parts: list[torch.Tensor], segments_BT: torch.Tensor) -> Regrouping:
-    positions, real = [], []
+    positions, real = [runs.starts[:0]], [runs.starts[:0].bool()]
     for part in parts:
         places = torch.arange(_padded(runs.lengths[part]), device=segments_BT.device)
         positions.append((runs.starts[part, None] + places).flatten())
@@ -95,11 +98,12 @@ def _cell_positions(runs: _Runs, part: torch.Tensor, size: int, positions_BT: to
 def group_documents(scene: Scene) -> Documents:
     """Plan the attention of each document's queries to the keys of the same row and segment.
 
-    Every document must have both queries and keys, as packed rows do. Padding sees nothing and its output is 0.
+    Padding sees nothing and its output is 0. Raises ValueError for a document without queries or without keys.
     """
     assert scene.query_segments_BT is not None and scene.key_segments_BS is not None, "rows without segments"
     queries, keys = _runs(scene.query_segments_BT), _runs(scene.key_segments_BS)
-    assert len(queries.starts) == len(keys.starts), "a document lacks its queries or its keys"
+    if not torch.equal(queries.names_2N, keys.names_2N):
+        raise ValueError("packed rows: every segment of a row needs tokens in the encoder and in the decoder")
     order = torch.argsort(queries.lengths + keys.lengths, stable=True)
     parts = [part for part in order.tensor_split(GROUPS) if len(part)]
     groups = []
@@ -147,6 +151,8 @@ def attend_in_documents(
 ) -> tuple[torch.Tensor, None]:
     """Attention [B, H, T, d], equal to the masked one where there are tokens and 0 elsewhere."""
     B, H, T, d = q_BHTd.shape
+    if not documents.groups:
+        return torch.zeros_like(q_BHTd), None
     K = k_BKSd.shape[1]
     G = H // K
     queries = _to_cells(q_BHTd * scale, documents.queries)

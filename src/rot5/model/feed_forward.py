@@ -1,5 +1,7 @@
 """The position-wise feed-forward network, plain or gated (GLU variants, arXiv:2002.05202)."""
 
+import functools
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -9,7 +11,7 @@ from rot5.model.configuration_rot5 import Rot5Config
 ACTIVATION_FUNCTIONS = {
     "relu": F.relu,
     "gelu": F.gelu,
-    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
+    "gelu_new": functools.partial(F.gelu, approximate="tanh"),
     "silu": F.silu,
 }
 

@@ -57,11 +57,11 @@ def attend_masked(
     groups = q_BHTd.shape[1] // k_BKSd.shape[1]
     if groups > 1:
         k_BKSd, v_BKSd = k_BKSd.repeat_interleave(groups, dim=1), v_BKSd.repeat_interleave(groups, dim=1)
-    mask_BHTS = None if sight.mask_BHTS is None else sight.mask_BHTS.to(q_BHTd.dtype)
-    causal = sight.causal and mask_BHTS is None
+    mask_BHTS, causal = sight.mask_BHTS, sight.causal and sight.mask_BHTS is None
     if not sight.eager:
+        added = None if mask_BHTS is None else mask_BHTS.to(q_BHTd.dtype)
         return F.scaled_dot_product_attention(
-            q_BHTd, k_BKSd, v_BKSd, attn_mask=mask_BHTS, dropout_p=dropout, is_causal=causal, scale=scale
+            q_BHTd, k_BKSd, v_BKSd, attn_mask=added, dropout_p=dropout, is_causal=causal, scale=scale
         ), None
     scores_BHTS = (q_BHTd @ k_BKSd.transpose(2, 3)).float() * scale
     if mask_BHTS is not None:

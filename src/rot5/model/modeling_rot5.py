@@ -5,6 +5,7 @@ as far as they are asked for. Shape suffixes: B batch, T tokens of the stream at
 vocabulary.
 """
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from rot5.model.convert_t5 import config_from_t5, config_to_t5, weights_from_t5,
 from rot5.model.cross_entropy import IGNORED, linear_cross_entropy_sum
 from rot5.model.moe import MixtureOfExperts, Router, Routing, balance_loss, z_loss
 from rot5.model.scene import layout
-from rot5.model.stacks import Decoder, Encoder, EncoderOutput, Rot5PreTrainedModel
+from rot5.model.stacks import Decoder, Encoder, EncoderOutput, Rot5PreTrainedModel, TokenEmbedding
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Rot5ForConditionalGeneration(Rot5PreTrainedModel, GenerationMixin):
 
     def __init__(self, config: Rot5Config):
         super().__init__(config)
-        self.shared = nn.Embedding(config.vocab_size, config.d_model)
+        self.shared: nn.Embedding = TokenEmbedding(config)
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
@@ -85,7 +86,7 @@ class Rot5ForConditionalGeneration(Rot5PreTrainedModel, GenerationMixin):
         model = cls(config)
         model.to(theirs.dtype)  # type: ignore[arg-type]
         model.load_state_dict(weights_from_t5(theirs.state_dict(), config))
-        model.generation_config = theirs.generation_config
+        model.generation_config = copy.deepcopy(theirs.generation_config)
         return model.train(theirs.training)
 
     def to_t5(self) -> T5ForConditionalGeneration:
@@ -96,7 +97,7 @@ class Rot5ForConditionalGeneration(Rot5PreTrainedModel, GenerationMixin):
             theirs.config.tie_word_embeddings = False
             theirs.lm_head.weight = nn.Parameter(torch.empty_like(theirs.lm_head.weight))
         theirs.load_state_dict(weights_to_t5(self.state_dict(), self.config))
-        theirs.generation_config = self.generation_config
+        theirs.generation_config = copy.deepcopy(self.generation_config)
         return theirs.train(self.training)
 
     def get_encoder(self, *args, **kwargs) -> Encoder:
@@ -161,12 +162,16 @@ class Rot5ForConditionalGeneration(Rot5PreTrainedModel, GenerationMixin):
         memory = layout(memory_BSD, attention_mask, encoder_segment_ids, encoder_positions)
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
             decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
-            if decoder_attention_mask is None and self.config.num_experts:
-                decoder_attention_mask = before_last_target(labels)
+        unmasked = decoder_attention_mask is None and decoder_segment_ids is None
+        if labels is not None and unmasked and self.config.num_experts:
+            decoder_attention_mask = before_last_target(labels)
         use_cache = self.config.use_cache if use_cache is None else use_cache
-        if use_cache and past_key_values is None and labels is None:
+        recomputes = self.training and self.decoder.gradient_checkpointing
+        if use_cache and past_key_values is None and labels is None and not recomputes:
             past_key_values = EncoderDecoderCache(DynamicCache(), DynamicCache())
 
+        if past_key_values is not None and past_key_values.is_compileable:
+            raise ValueError("caches of fixed size are not supported: leave cache_implementation at its default")
         decoded = self.decoder(
             memory_BSD, memory, decoder_input_ids, decoder_inputs_embeds, decoder_attention_mask, decoder_segment_ids,
             decoder_positions, past_key_values, output_attentions, output_hidden_states,

@@ -127,16 +127,22 @@ class Router(nn.Module):
         return Routing(experts_NK, gates_NK, probs_NE, logits_NE, kept_NK, real_N)
 
     def _within_capacity(self, experts_NK: torch.Tensor, real_N: torch.Tensor) -> torch.Tensor:
-        """Which assignments their expert has room for: first choices before second ones, then in order of position."""
+        """Which assignments their expert has room for, in order of position.
+
+        A capacity binds while training alone: what a trained model gives must depend neither on the rest of the batch
+        nor on how many tokens it is fed at once. Second choices do not queue behind the first ones of later tokens: a
+        decoder would learn from tokens to come.
+        """
         N, K = experts_NK.shape
-        if self.capacity_factor is None:
+        if self.capacity_factor is None or not self.training:
             return real_N[:, None].expand(N, K)
         E = len(self.selection_bias)
         capacity = (real_N.sum() * self.capacity_factor * K / E).ceil()
-        experts_M = experts_NK.T.flatten()
-        chosen_ME = (experts_M[:, None] == torch.arange(E, device=experts_M.device)) & real_N.repeat(K)[:, None]
+        experts_M = experts_NK.flatten()
+        real_M = real_N.repeat_interleave(K)
+        chosen_ME = (experts_M[:, None] == torch.arange(E, device=experts_M.device)) & real_M[:, None]
         place_M = chosen_ME.cumsum(0).gather(1, experts_M[:, None]).flatten()
-        return (place_M <= capacity).view(K, N).T & real_N[:, None]
+        return ((place_M <= capacity) & real_M).view(N, K)
 
     @torch.no_grad()
     def record(self, routing: Routing) -> None:

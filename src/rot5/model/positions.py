@@ -35,7 +35,8 @@ def rotation_table(
         theta_B1T1 = (rope["rope_theta"] * stretch_BT ** (d / (d - 2)))[:, None, :, None]
         angles = angles * (1.0 / theta_B1T1**exponents)
     else:
-        angles = angles * (1.0 / rope["rope_theta"] ** exponents / rope.get("factor", 1.0))
+        factor = rope["factor"] if rope["rope_type"] == "linear" else 1.0
+        angles = angles * (1.0 / rope["rope_theta"] ** exponents / factor)
     angles = torch.cat((angles, angles), dim=-1)
     return angles.cos(), angles.sin()
 

@@ -109,7 +109,7 @@ PRESETS: dict[str, Preset] = {
             "num_layers": 10,
             "num_heads": 16,
             "num_key_value_heads": 4,
-            "feed_forward_proj": "gelu",
+            "feed_forward_proj": "gelu_new",
         },
     ),
     "10m": Preset(

@@ -39,8 +39,26 @@ class Rot5PreTrainedModel(PreTrainedModel):
         their children (with its own functions, which leave loaded weights alone)."""
         return False
 
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict | None = None, **others) -> None:
+        """As in transformers. Raises ValueError for the reentrant form, which loses what layers return by name."""
+        if (gradient_checkpointing_kwargs or {}).get("use_reentrant"):
+            raise ValueError("use_reentrant=True is not supported: leave it at False")
+        super().gradient_checkpointing_enable(gradient_checkpointing_kwargs, **others)
+
     def _init_weights(self, module: nn.Module) -> None:
         initialise(module, self.config)
+
+
+class TokenEmbedding(nn.Embedding):
+    """Vectors of unit size: rows are scaled up as they are looked up, but in T5's parametrization."""
+
+    def __init__(self, config: Rot5Config):
+        super().__init__(config.vocab_size, config.d_model)
+        self.scale = 1.0 if config.parametrization == "t5" else config.d_model**0.5
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Vectors [..., D] of token ids [...]."""
+        return super().forward(input) * self.scale
 
 
 class _Stack(Rot5PreTrainedModel):
@@ -48,7 +66,7 @@ class _Stack(Rot5PreTrainedModel):
 
     def __init__(self, config: Rot5Config, decoder: bool):
         super().__init__(config)
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model)
+        self.embed_tokens: nn.Embedding = TokenEmbedding(config)
         self.relative_bias = None
         if config.position_encoding == "relative_bias":
             self.relative_bias = RelativeBias(config, bidirectional=not decoder)
@@ -57,17 +75,14 @@ class _Stack(Rot5PreTrainedModel):
         self.gradient_checkpointing = False
 
     def _embed(self, input_ids: torch.Tensor | None, embeds_BTD: torch.Tensor | None) -> torch.Tensor:
-        """Vectors that enter the stack: looked up (scaled to unit size, but in T5's parametrization), or as given."""
+        """Vectors that enter the stack: looked up, or as given."""
         if (input_ids is None) == (embeds_BTD is None):
             raise ValueError("give either token ids or embeddings to each stack, not both and not neither")
-        if embeds_BTD is not None:
-            return embeds_BTD
-        scale = 1.0 if self.config.parametrization == "t5" else self.config.d_model**0.5
-        return self.embed_tokens(input_ids) * scale
+        return self.embed_tokens(input_ids) if embeds_BTD is None else embeds_BTD
 
-    def _mask_type(self, x_BTD: torch.Tensor) -> torch.dtype:
+    def _mask_type(self, x_BTD: torch.Tensor, biased: bool) -> torch.dtype:
         """Precision of masks: what attention computes in, so that no layer converts them; a bias keeps its own."""
-        if self.relative_bias is None and torch.is_autocast_enabled(x_BTD.device.type):
+        if not biased and torch.is_autocast_enabled(x_BTD.device.type):
             return torch.get_autocast_dtype(x_BTD.device.type)
         return x_BTD.dtype
 
@@ -78,7 +93,9 @@ class _Stack(Rot5PreTrainedModel):
 
     def _self_scope(self, own: Layout, inputs: Layout, causal: bool, backend: str, x_BTD: torch.Tensor) -> Scope:
         """How the stream's new tokens attend to all its tokens."""
-        scene = scene_between(own, own, causal, self._mask_type(x_BTD), self.relative_bias)
+        scene = scene_between(
+            own, own, causal, self._mask_type(x_BTD, self.relative_bias is not None), self.relative_bias
+        )
         sight = plan_sight(backend, scene)
         if self.relative_bias is not None:
             return Scope(sight, None, None)
@@ -122,11 +139,11 @@ class Encoder(_Stack):
             self.config, x_BTD.device.type, encoder_segment_ids is not None, bool(output_attentions)
         )
         scope = self._self_scope(own, own, False, backend, x_BTD)
-        x_BTD = self.dropout(x_BTD)
+        x_BTD, real_BT = self.dropout(x_BTD), own.real_BT
         states, attentions, routing = [], [], []
         for layer in self.layers:
             states.append(x_BTD)
-            output = layer(x_BTD, scope, own.real_BT)
+            output = layer(x_BTD, scope, real_BT)
             x_BTD = output.hidden_BTD
             attentions.append(output.attentions)
             routing.append(output.routing)
@@ -159,7 +176,7 @@ class Decoder(_Stack):
 
     def _cross_scope(self, own: Layout, memory: Layout, backend: str, x_BTD: torch.Tensor, keys_cached: bool) -> Scope:
         """How new tokens attend to the encoder's."""
-        sight = plan_sight(backend, scene_between(own, memory, False, self._mask_type(x_BTD)))
+        sight = plan_sight(backend, scene_between(own, memory, False, self._mask_type(x_BTD, biased=False)))
         if self.config.cross_position_encoding == "none":
             return Scope(sight, None, None)
         positions_BT = own.positions_BT
@@ -184,17 +201,19 @@ class Decoder(_Stack):
         """Vectors [B, T, D] behind the final norm, for tokens that follow those in the cache."""
         x_BTD = self._embed(input_ids, inputs_embeds)
         past = 0 if cache is None else cache.get_seq_length()
+        if past and positions_BT is not None and self.relative_bias is not None:
+            raise ValueError("decoder_positions behind a cache need rotary positions: those of cached keys are unknown")
         own = layout(x_BTD, attention_mask, segments_BT, positions_BT, past)
         packed = segments_BT is not None and memory.segments_BS is not None and cache is None
         backend = choose_backend(self.config, x_BTD.device.type, packed, output_attentions)
         scope = self._self_scope(own, memory, True, backend, x_BTD)
         keys_cached = cache is not None and bool(cache.is_updated.get(0))
         cross_scope = self._cross_scope(own, memory, backend, x_BTD, keys_cached)
-        x_BTD = self.dropout(x_BTD)
+        x_BTD, real_BT = self.dropout(x_BTD), own.real_BT
         states, attentions, cross_attentions, routing = [], [], [], []
         for layer in self.layers:
             states.append(x_BTD)
-            output = layer(x_BTD, memory_BSD, scope, cross_scope, own.real_BT, cache)
+            output = layer(x_BTD, memory_BSD, scope, cross_scope, real_BT, cache)
             x_BTD = output.hidden_BTD
             attentions.append(output.attentions)
             cross_attentions.append(output.cross_attentions)

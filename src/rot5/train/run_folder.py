@@ -86,6 +86,14 @@ def difference(old: dict, new: dict, prefix: str = "") -> list[str]:
     return found
 
 
+def _as_known_then(config: dict, begun: dict) -> dict:
+    """The configuration without fields of the model's shape that were added to the software since the run was begun."""
+    then = begun.get("derived", {}).get("shape", {})
+    derived = config.get("derived", {})
+    shape = {key: value for key, value in derived.get("shape", {}).items() if key in then}
+    return config | {"derived": derived | {"shape": shape}} if then else config
+
+
 def begin_run(path: Path, config: dict, environment: dict, *, resume: bool, overwrite: bool) -> RunFolder:
     """Make the folder of a new run, or open one to go on.
 
@@ -93,7 +101,8 @@ def begin_run(path: Path, config: dict, environment: dict, *, resume: bool, over
     """
     run = RunFolder(path)
     if run.exists() and resume:
-        changed = difference(run.config(), config)
+        begun = run.config()
+        changed = difference(begun, _as_known_then(config, begun))
         if changed:
             raise UserError(f"{path} was begun with other settings ({'; '.join(changed)}): restore them to resume")
         return run

@@ -20,6 +20,7 @@ IMPOSSIBLE = [
     ({"attention_backend": "flex_attention", "dropout_rate": 0.1}, "cannot drop attention weights"),
     ({"rope_parameters": {"rope_type": "yarn", "factor": 2.0}}, "rope_type 'yarn' is not one of"),
     ({"rope_parameters": {"rope_type": "linear"}}, "rope_type 'linear' needs a factor of at least 1, not None"),
+    ({"rope_parameters": {"rope_type": "linear", "factor": "2"}}, "factor ('2') of rope_parameters must be a number"),
     ({"rope_parameters": {"rope_theta": 0.0}}, "rope_theta (0.0) must be above 0"),
     ({"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}, "d_kv": 2}, "d_kv (2) must be at least 4"),
     ({**BIAS, "cross_position_encoding": "aligned"}, "'aligned' needs position_encoding 'rope'"),
@@ -49,6 +50,7 @@ def test_what_is_left_open_follows_the_rest():
     assert (config.num_decoder_layers, config.num_key_value_heads) == (4, 8)
     assert (config.cross_position_encoding, config.scale_decoder_outputs) == ("aligned", False)
     assert config.rope_parameters == {"rope_type": "default", "rope_theta": 10000.0}
+    assert Rot5Config(rope_theta=500.0).rope_parameters["rope_theta"] == 500.0
     assert Rot5Config(**BIAS).cross_position_encoding == "none"
     assert Rot5Config(**BIAS, parametrization="t5").scale_decoder_outputs
     assert not Rot5Config(**BIAS, parametrization="t5", tie_word_embeddings=False).scale_decoder_outputs

@@ -1,5 +1,7 @@
 """What must not change the model's output: padding, packing, caching, the backend, the place in a row."""
 
+import pickle
+
 import pytest
 import torch
 from tolerances import BF16, PARITY
@@ -241,3 +243,65 @@ def test_training_on_ready_encoder_outputs_counts_the_decoder_s_experts(tiny_mod
     model(encoder_outputs=memory, labels=torch.tensor([[5, 6, 7], [8, -100, -100]])).loss.backward()
     loads = {place: int(router.load_E.sum()) for place, router in model.routers()}
     assert loads == {"encoder.0": 0, "encoder.1": 0, "decoder.0": 4, "decoder.1": 4, "decoder.2": 4}
+
+
+@pytest.mark.parametrize("parametrization", ["rot5", "t5"])
+def test_embeddings_looked_up_outside_are_those_looked_up_inside(tiny_model, parametrization):
+    model = tiny_model(parametrization=parametrization)
+    ids, targets = torch.randint(3, 96, (2, 7)), torch.randint(3, 96, (2, 5))
+    with torch.inference_mode():
+        inside = model(input_ids=ids, decoder_input_ids=targets).logits
+        look_up = model.get_input_embeddings()
+        outside = model(inputs_embeds=look_up(ids), decoder_inputs_embeds=look_up(targets)).logits
+    assert torch.equal(outside, inside)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_more_ids_change_nothing_for_the_old_ones(tiny_model, tied):
+    model = tiny_model(tie_word_embeddings=tied)
+    inputs = {"input_ids": torch.randint(3, 96, (2, 7)), "decoder_input_ids": torch.randint(3, 96, (2, 5))}
+    with torch.inference_mode():
+        before = model(**inputs).logits
+        model.resize_token_embeddings(128)
+        after = model(**inputs).logits
+    torch.testing.assert_close(after[..., :96], before, rtol=0, atol=PARITY)
+    assert model.encoder.embed_tokens.weight is model.shared.weight and model.shared.scale == 32**0.5
+
+
+def test_checkpointing_without_labels_needs_no_cache(tiny_model):
+    model = tiny_model().train()
+    inputs = {"input_ids": torch.randint(3, 96, (2, 7)), "decoder_input_ids": torch.randint(3, 96, (2, 5))}
+    expected = model(**inputs).logits
+    model.gradient_checkpointing_enable()
+    found = model(**inputs)
+    found.logits.sum().backward()
+    assert found.past_key_values is None
+    torch.testing.assert_close(found.logits, expected, rtol=0, atol=PARITY)
+    with pytest.raises(ValueError, match="use_reentrant"):
+        model.gradient_checkpointing_enable({"use_reentrant": True})
+
+
+def test_what_a_cache_cannot_do_is_refused(tiny_model):
+    ids = torch.randint(3, 96, (1, 5))
+    with pytest.raises(ValueError, match="caches of fixed size"):
+        tiny_model().generate(ids, cache_implementation="static", max_new_tokens=3)
+    model = tiny_model(position_encoding="relative_bias")
+    first = model(input_ids=ids, decoder_input_ids=ids[:, :2])
+    with pytest.raises(ValueError, match="rotary"):
+        model(
+            input_ids=ids,
+            decoder_input_ids=ids[:, 2:3],
+            decoder_positions=torch.tensor([[2]]),
+            past_key_values=first.past_key_values,
+        )
+
+
+@pytest.mark.parametrize("feed_forward_proj", ["relu", "gelu", "gated-gelu", "silu"])
+def test_models_can_be_pickled(tiny_model, feed_forward_proj):
+    model = tiny_model(feed_forward_proj=feed_forward_proj)
+    again = pickle.loads(pickle.dumps(model))
+    ids = torch.randint(3, 96, (1, 5))
+    with torch.inference_mode():
+        assert torch.equal(
+            again(input_ids=ids, decoder_input_ids=ids).logits, model(input_ids=ids, decoder_input_ids=ids).logits
+        )

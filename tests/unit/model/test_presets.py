@@ -29,7 +29,7 @@ TRAINED = {
         "num_layers": 10,
         "num_heads": 16,
         "num_key_value_heads": 4,
-        "feed_forward_proj": "gelu",
+        "feed_forward_proj": "gelu_new",
     },
     "demo": {
         "d_model": 256,

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import yaml
 from tolerances import OTHER_CUT
 
 from rot5.build import pretraining
@@ -153,6 +154,18 @@ def test_a_run_is_neither_overwritten_nor_changed_in_passing(settings):
         pretraining(other, resume=True, overwrite=False)
     pretraining(other, resume=False, overwrite=True)
     assert RunFolder(pretraining(other, resume=True, overwrite=False).run.path).config()["seed"] == 1
+
+
+def test_a_run_begun_before_a_field_of_the_shape_was_known_goes_on(settings):
+    run = pretraining(settings, resume=False, overwrite=False).run
+    config = run.config()
+    del config["derived"]["shape"]["position_encoding"]
+    (run.path / "config.yaml").write_text(yaml.safe_dump(config))
+    pretraining(settings, resume=True, overwrite=False)
+    config["derived"]["shape"]["d_model"] = 32
+    (run.path / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(UserError, match=r"derived.shape.d_model: 32 -> 64"):
+        pretraining(settings, resume=True, overwrite=False)
 
 
 def test_a_damaged_checkpoint_is_told(settings):
