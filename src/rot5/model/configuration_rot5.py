@@ -59,10 +59,10 @@ class Rot5Config(PreTrainedConfig):
 
     Experts (arXiv:2101.03961). `num_experts` 0 is dense. A stack's layer i is sparse where `i % step == 1`, or all are
     at step 1, none at step 0. Each token goes to `num_experts_per_tok` experts and to all `num_shared_experts`; gates
-    are softmax probabilities over all experts times `router_scaling_factor`. `expert_capacity_factor`
-    (while training) None drops
-    nothing. `router_aux_loss_coef` and `router_z_loss_coef` weigh the balance loss and the z-loss while training, means
-    over layers where Switch sums them; `router_bias_update_rate` above 0 balances without a loss (arXiv:2408.15664).
+    are softmax probabilities over all experts times `router_scaling_factor`. Nothing is dropped but, while training,
+    what is beyond an `expert_capacity_factor`. `router_aux_loss_coef` and `router_z_loss_coef` weigh the balance loss
+    and the z-loss while training, means over layers where Switch sums them; `router_bias_update_rate` above 0 balances
+    without a loss (arXiv:2408.15664).
 
     `attention_backend` says how packed rows are attended: under a mask (`sdpa`; `eager` by its definition), document by
     document (`per_document`), by `flex_attention` or, on CUDA, by the `varlen` kernel, or whichever is faster (`auto`).
