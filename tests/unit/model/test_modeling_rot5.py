@@ -305,3 +305,12 @@ def test_models_can_be_pickled(tiny_model, feed_forward_proj):
         assert torch.equal(
             again(input_ids=ids, decoder_input_ids=ids).logits, model(input_ids=ids, decoder_input_ids=ids).logits
         )
+
+
+def test_router_losses_weigh_in_by_the_share_of_the_targets(tiny_model):
+    model = tiny_model(num_experts=4, router_aux_loss_coef=0.25, router_z_loss_coef=0.125).train()
+    batch = {"input_ids": torch.randint(3, 96, (2, 7)), "labels": torch.randint(3, 96, (2, 5))}
+    whole, part = model(**batch), model(**batch, num_items_in_batch=torch.tensor(40))
+    router_loss = 0.25 * whole.balance_loss + 0.125 * whole.router_z_loss
+    torch.testing.assert_close(whole.loss - whole.lm_loss, router_loss, rtol=0, atol=PARITY)
+    torch.testing.assert_close(part.loss - part.lm_loss, router_loss / 4, rtol=0, atol=PARITY)
