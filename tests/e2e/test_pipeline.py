@@ -1,6 +1,7 @@
 """Every verb in turn on texts of several kinds, and a summary by a model that is not ours."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -201,7 +202,10 @@ def test_any_sequence_to_sequence_model_summarizes(rot5, house, foreign, tmp_pat
     called = rot5("evaluate", foreign, "--data", house.folder / "instruct", "--out", tmp_path, "--max_new_tokens", 9)
     assert (called.code, called.err) == (0, "")
     assert len(RunFolder(tmp_path).samples()) == 6
-    assert set(RunFolder(tmp_path).evaluation()) == {"summaries"}
+    scores = RunFolder(tmp_path).evaluation()["likelihood"]["overall"]
+    ours = house.tuned.evaluation()["likelihood"]["overall"]
+    assert scores["bytes"] == ours["bytes"], "one table for all tokenizers"
+    assert scores["perplexity"]["mean"] == pytest.approx(math.exp(scores["loss"]["mean"]))
 
 
 def test_the_prefix_of_a_model_goes_before_the_text(rot5, foreign, tmp_path):

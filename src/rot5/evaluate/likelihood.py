@@ -1,15 +1,18 @@
 """Likelihood of fixed targets, per document and per denoiser, in nats and in bits per byte of the text they spell."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 
 from rot5.data.batches import Batch, PackedRows
-from rot5.evaluate.intervals import ratio_interval
-from rot5.model.cross_entropy import token_cross_entropy
+from rot5.evaluate.intervals import Interval, ratio_interval
+from rot5.load import Loaded
+from rot5.model.cross_entropy import IGNORED, token_cross_entropy
 from rot5.runtime import autocast
 
 
@@ -31,6 +34,41 @@ def measure(
         for first in range(0, rows.num_rows, batch_rows)
     ]
     return Likelihood(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def measure_texts(
+    loaded: Loaded, inputs: Sequence[str], targets: Sequence[str], precision: str, batch_examples: int
+) -> Likelihood:
+    """Score target texts behind input texts, by any sequence-to-sequence model and its own tokenizer.
+
+    Bytes are those of the target texts and one more, for the space put in front: as `byte_lengths` counts them, so that
+    models of any tokenizer stand in one table. Examples of like length are scored together, padded.
+    """
+    tokenizer, pad = loaded.tokenizer, loaded.tokenizer.pad_token_id
+    assert isinstance(pad, int)
+    sources = [tokenizer(loaded.prefix + text).input_ids for text in inputs]
+    answers = [tokenizer(text_target=text).input_ids for text in targets]
+    nats = np.zeros(len(sources))
+    by_length = sorted(range(len(sources)), key=lambda n: len(sources[n]) + len(answers[n]))
+    for first in range(0, len(by_length), batch_examples):
+        chosen = by_length[first : first + batch_examples]
+        ids = _padded([sources[n] for n in chosen], pad).to(loaded.model.device)
+        lengths = torch.tensor([len(sources[n]) for n in chosen], device=ids.device)
+        mask = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()
+        labels = _padded([answers[n] for n in chosen], IGNORED).to(ids.device)
+        with torch.inference_mode(), autocast(ids.device, precision):
+            logits = loaded.model(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False).logits
+        nats[chosen] = token_cross_entropy(logits, labels).double().sum(dim=1).cpu().numpy()
+    return Likelihood(
+        np.zeros(len(nats), dtype=np.int64),
+        nats,
+        np.array([len(answer) for answer in answers]),
+        np.array([len(text.encode()) + 1 for text in targets]),
+    )
+
+
+def _padded(rows: Sequence[Sequence[int]], filler: int) -> torch.Tensor:
+    return nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=filler)
 
 
 def _score(model: PreTrainedModel, batch: Batch, byte_lengths: np.ndarray, precision: str) -> Likelihood:
@@ -74,7 +112,10 @@ def as_metrics(scores: Likelihood, kind_names: tuple[str, ...]) -> dict[str, flo
 
 
 def as_table(scores: Likelihood, kind_names: tuple[str, ...]) -> dict[str, dict]:
-    """Per kind and overall, with 95 % bootstrap intervals over documents, for `eval.json`."""
+    """Per kind and overall, with 95 % bootstrap intervals over documents, for `eval.json`.
+
+    Nats per target (`loss`), its exponential (`perplexity`), and bits per byte of what the targets spell.
+    """
     groups = {"overall": np.ones(len(scores.kinds), dtype=bool)}
     if len(kind_names) > 1:
         groups |= {name: scores.kinds == kind for kind, name in enumerate(kind_names)}
@@ -83,8 +124,10 @@ def as_table(scores: Likelihood, kind_names: tuple[str, ...]) -> dict[str, dict]
         if not chosen.any():
             continue
         nats, targets, spelled = scores.nats[chosen], scores.targets[chosen], scores.bytes[chosen]
+        loss = ratio_interval(nats, targets)
         table[name] = {
-            "loss": ratio_interval(nats, targets)._asdict(),
+            "loss": loss._asdict(),
+            "perplexity": Interval(*map(math.exp, loss))._asdict(),
             "bits_per_byte": ratio_interval(nats / math.log(2), spelled)._asdict(),
             "examples": int(chosen.sum()),
             "targets": int(targets.sum()),

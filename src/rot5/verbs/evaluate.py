@@ -15,13 +15,16 @@ from rot5.data.pairs import Pairs
 from rot5.data.tokenizer import special_ids
 from rot5.errors import UserError
 from rot5.evaluate.answers import evaluate_summaries
-from rot5.evaluate.likelihood import as_table
+from rot5.evaluate.likelihood import as_table, measure_texts
 from rot5.folders import write_json
 from rot5.generate import GenerateConfig, problems
 from rot5.load import Loaded, load
 from rot5.report.tables import LIKELIHOOD_COLUMNS, SUMMARY_COLUMNS, likelihood_rows, summary_rows, text_table
 from rot5.train.run_folder import RunFolder
 from rot5.train.samples import write_samples
+
+EVALUATION_EXAMPLES = 16
+"""Pairs scored together by models that know no packed rows."""
 
 MODES = {f"[{mode}]": mode for mode in ("R", "S", "X")}
 
@@ -88,6 +91,12 @@ def _of_pairs(loaded: Loaded, pairs: PairCorpus, count: int, settings: GenerateC
         pack = PackConfig(encoder_length=max(512, longest_input), decoder_length=max(256, longest_target))
         rows = PackedRows(examples, pack, special_ids(loaded.tokenizer), len(examples))
         evaluation["likelihood"] = as_table(score(loaded.model, rows, loaded.tokenizer, "bf16"), examples.kind_names)
+    else:
+        texts = list(pairs.references())
+        scores = measure_texts(
+            loaded, [pair.input for pair in texts], [pair.target for pair in texts], "bf16", EVALUATION_EXAMPLES
+        )
+        evaluation["likelihood"] = as_table(scores, ("pairs",))
     return evaluation
 
 
