@@ -2,21 +2,29 @@
 
 from dataclasses import dataclass, field
 
+from rot5.errors import nearest
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """How weights move (AdamW, arXiv:1711.05101)."""
+    """How weights move. Every optimizer decays matrices alone."""
 
+    name: str = "adamw"
+    """adamw (arXiv:1711.05101); adamw_rms (AdamW with steps relative to the RMS of each tensor, as in nanoT5);
+    adafactor (arXiv:1804.04235); or muon (matrices inside the layers by Muon, the rest by AdamW)."""
     lr: float = 1e-3
-    """Peak learning rate, reached after the warm-up."""
+    """Peak learning rate, reached after the warm-up. It means a share of the weights to adamw_rms (try 2e-2) and
+    adafactor (try 1e-2); muon takes that of adamw."""
     weight_decay: float = 0.1
-    """Decoupled decay of matrices; norms and embeddings have none."""
+    """Decoupled decay of matrices, times the learning rate; norms and embeddings have none."""
     beta1: float = 0.9
-    """Decay of the mean of gradients."""
+    """Decay of the mean of gradients; adafactor has none, muon uses it outside its matrices."""
     beta2: float = 0.95
-    """Decay of the mean of squared gradients."""
+    """Decay of the mean of squared gradients; adafactor has its own schedule, muon uses it outside its matrices."""
     epsilon: float = 1e-8
-    """Added to the root of the second moment."""
+    """Added to the root of the second moment; adafactor ignores it, muon uses it outside its matrices."""
+    momentum: float = 0.95
+    """Decay of the mean of gradients of the matrices of muon; the others ignore it."""
     clip_norm: float = 1.0
     """Largest global gradient norm; gradients above it are scaled down."""
 
@@ -67,6 +75,7 @@ class TrainConfig:
     """Steps between lines of metrics."""
 
 
+OPTIMIZER_NAMES = ("adamw", "adamw_rms", "adafactor", "muon")
 SCHEDULE_NAMES = ("linear", "cosine", "constant", "wsd")
 PRECISION_NAMES = ("bf16", "float32")
 COMPILE_NAMES = ("auto", "on", "off")
@@ -106,10 +115,13 @@ def problems(config: TrainConfig) -> list[str]:
             found.append(f"train.schedule.{key} {getattr(config.schedule, key)} must be between 0 and 1")
     if config.evaluate_every < 0:
         found.append(f"train.evaluate_every {config.evaluate_every} is negative")
+    name = config.optimizer.name
+    if name not in OPTIMIZER_NAMES:
+        found.append(f"train.optimizer.name {name!r} is unknown: {nearest(name, OPTIMIZER_NAMES)}")
     for key in ("lr", "clip_norm", "epsilon"):
         if getattr(config.optimizer, key) <= 0:
             found.append(f"train.optimizer.{key} {getattr(config.optimizer, key)} must be above 0")
-    for key in ("beta1", "beta2"):
+    for key in ("beta1", "beta2", "momentum"):
         if not 0 <= getattr(config.optimizer, key) < 1:
             found.append(f"train.optimizer.{key} {getattr(config.optimizer, key)} must be at least 0 and below 1")
     if config.optimizer.weight_decay < 0:

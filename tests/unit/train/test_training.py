@@ -15,9 +15,8 @@ from rot5.errors import UserError
 from rot5.model.settings import ModelConfig
 from rot5.train.checkpoint import checkpoints, load_checkpoint
 from rot5.train.losses import backward_step, language_model_loss, to_tensors
-from rot5.train.optimizers import build_optimizer
 from rot5.train.run_folder import RunFolder
-from rot5.train.settings import OptimizerConfig, TrainConfig
+from rot5.train.settings import TrainConfig
 from rot5.verbs import pretrain
 
 
@@ -194,17 +193,6 @@ def test_a_torn_line_of_metrics_is_left_out(settings):
     job = pretraining(settings, resume=False, overwrite=False)
     job.run.metrics_file.write_text(json.dumps({"step": 1}) + '\n{"step": 2, "tra')
     assert job.run.metrics() == [{"step": 1}]
-
-
-def test_only_matrices_decay(tiny_model):
-    model = tiny_model(position_encoding="relative_bias")
-    decayed, undecayed = build_optimizer(model, OptimizerConfig(weight_decay=0.3)).param_groups
-    assert (decayed["weight_decay"], undecayed["weight_decay"]) == (0.3, 0.0)
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    assert {names[id(parameter)] for parameter in undecayed["params"]} == {
-        name for name in names.values() if "norm" in name or "bias" in name or name == "shared.weight"
-    }
-    assert len(decayed["params"]) + len(undecayed["params"]) == len(names)
 
 
 def test_pretraining_learns(settings, tmp_path):
