@@ -25,6 +25,7 @@ VERBS = {
     "pretrain": Verb("PretrainConfig", "rot5.verbs.pretrain", None, "a model from scratch on denoising"),
     "finetune": Verb("FinetuneConfig", "rot5.verbs.finetune", None, "a model tuned on (text, summary) pairs"),
     "evaluate": Verb("EvaluateConfig", "rot5.verbs.evaluate", "model", "likelihood and summaries of a model"),
+    "judge": Verb("JudgeConfig", "rot5.verbs.judge", "model", "completed stories graded by a large language model"),
     "summarize": Verb("SummarizeConfig", "rot5.verbs.summarize", "input", "a summary of your own text"),
     "export": Verb("ExportConfig", "rot5.verbs.export", "model", "a model as a folder for transformers"),
     "report": Verb("ReportConfig", "rot5.verbs.report", "folder", "one HTML page about a run or a folder of runs"),

@@ -141,6 +141,44 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class JudgeConfig:
+    """Openings of stories completed by a model and graded by a large language model; a re-run asks nothing twice."""
+
+    model: str
+    """Run folder, model folder or hub name; an encoder-decoder or a causal language model."""
+    prompts: str
+    """File of openings: JSON lines with `opening` and, together, `kind` and `instruction`."""
+    judge_url: str
+    """What stands before /chat/completions at the judge's server; the key comes from the variable ROT5_JUDGE_KEY."""
+    judge_model: str
+    """The judge's name on that server."""
+    out: str
+    """Folder for completions.jsonl, answers.jsonl, grades.jsonl and judge.json; the same one continues."""
+    samples: int = 10
+    """Completions of each opening."""
+    temperature: float = 1.0
+    """Of the completions; the judge is asked at 0."""
+    max_new_tokens: int = 200
+    """Longest completion, in tokens."""
+    seed: int = 0
+    """Of the completions."""
+    price_in: float = 0.0
+    """Price of a million tokens sent, for the estimate."""
+    price_out: float = 0.0
+    """Price of a million tokens answered."""
+    max_cost: float = 0.0
+    """Ask nothing if the estimate is above it; 0 for no limit."""
+    answer_tokens: int = 300
+    """Longest answer of the judge; more for one that thinks first."""
+    parallel: int = 4
+    """Requests at the same time."""
+    timeout: float = 60.0
+    """Seconds until a request is given up."""
+    retries: int = 5
+    """Repetitions of a request that failed in passing, behind waits that double."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SummarizeConfig:
     """A summary of a user's own text."""
 
