@@ -146,6 +146,13 @@ def test_what_a_model_is_given(place):
     }
 
 
+def test_draws_go_by_the_number_of_the_opening(place):
+    loaded = completions.load_writer("gpt2")
+    drawing = completions.SampleConfig(samples=4, max_new_tokens=8)
+    first, again, other = (completions.complete(loaded, "The dog ran", drawing, number) for number in (0, 0, 1))
+    assert first == again and len(set(first)) > 1 and first != other
+
+
 def test_a_killed_run_continues(rot5, place):
     with serving(varied) as server:
         assert rot5(*words(server, "ours", "whole")).code == 0

@@ -147,6 +147,23 @@ def test_a_refusal_is_not_tried_again_and_stops_the_others(tmp_path, status, bod
         assert phrase in str(caught.value) and KEY not in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_refusal_wakes_those_that_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(judge, "FIRST_WAIT", 20.0)
+
+    def reply(request):
+        if request["messages"][0]["content"] == "0":
+            return 500, "", {}
+        time.sleep(0.1)
+        return 401, "", {}
+
+    with serving(reply) as server:
+        asking = asker(server, tmp_path, parallel=2)
+        start = time.monotonic()
+        with pytest.raises(UserError, match="401"):
+            asking.ask(requests(asking, 2))
+        assert time.monotonic() - start < 10
+
+
 @pytest.mark.parametrize("body", ["<html>", "", "[]", "{}", '{"choices": []}', '{"choices": [{"message": null}]}'])
 def test_a_response_that_is_none_is_kept_as_it_came(tmp_path, body):
     with serving(lambda request: (200, body, {})) as server:
