@@ -12,7 +12,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerF
 from transformers.utils import logging
 
 from rot5 import generate, runtime
-from rot5.config import FinetuneConfig, PretrainConfig, command_line
+from rot5.config import FinetuneConfig, PretrainConfig, command_line, defaults
 from rot5.data import denoise, packing
 from rot5.data.batches import Examples, PackedRows
 from rot5.data.corpus import Corpus, PairCorpus
@@ -229,7 +229,10 @@ def _job(
 ) -> Job:
     runtime.keep_freed_memory()
     environment = runtime.environment() | {"command": command_line(title, config)}
-    run = begin_run(Path(config.out), resolved, environment, resume=resume, overwrite=overwrite)
+    shape = Rot5Config().to_dict()
+    known = {key: value for key, value in defaults(type(config)).items() if key in resolved}
+    known["derived"] = {"shape": {key: shape[key] for key in resolved["derived"]["shape"] if key in shape}}
+    run = begin_run(Path(config.out), resolved, known, environment, resume=resume, overwrite=overwrite)
     tokenizer.save_pretrained(run.path / "tokenizer")
     sample = validation_rows(config.train.evaluation_examples)
 

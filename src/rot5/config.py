@@ -260,6 +260,18 @@ def keys(config_class: type, prefix: str = "") -> Iterator[str]:
             yield from keys(hints[entry.name], f"{prefix}{entry.name}.")
 
 
+def defaults(config_class: type) -> dict[str, Any]:
+    """Every setting of a class that may be left out, and what it is then; groups of settings as dicts."""
+    found: dict[str, Any] = {}
+    for entry in fields(config_class):
+        if entry.default is not MISSING:
+            found[entry.name] = entry.default
+        elif entry.default_factory is not MISSING:
+            value = entry.default_factory()
+            found[entry.name] = json.loads(json.dumps(asdict(value) if is_dataclass(value) else value))  # type: ignore[arg-type]
+    return found
+
+
 def _switches(config_class: type) -> set[str]:
     """Settings of a verb that are true or false."""
     return {name for name, kind in get_type_hints(config_class).items() if kind is bool}

@@ -86,23 +86,31 @@ def difference(old: dict, new: dict, prefix: str = "") -> list[str]:
     return found
 
 
-def _as_known_then(config: dict, begun: dict) -> dict:
-    """The configuration without fields of the model's shape that were added to the software since the run was begun."""
-    then = begun.get("derived", {}).get("shape", {})
-    derived = config.get("derived", {})
-    shape = {key: value for key, value in derived.get("shape", {}).items() if key in then}
-    return config | {"derived": derived | {"shape": shape}} if then else config
+def filled(settings: dict, defaults: dict) -> dict:
+    """Settings with the defaults of those that they lack, at any depth.
+
+    >>> filled({"a": {"b": 1}}, {"a": {"b": 2, "c": 3}, "d": 4})
+    {'a': {'b': 1, 'c': 3}, 'd': 4}
+    """
+    inner = {
+        key: filled(value, defaults[key])
+        for key, value in settings.items()
+        if isinstance(value, dict) and isinstance(defaults.get(key), dict)
+    }
+    return {**settings, **inner, **{key: value for key, value in defaults.items() if key not in settings}}
 
 
-def begin_run(path: Path, config: dict, environment: dict, *, resume: bool, overwrite: bool) -> RunFolder:
-    """Make the folder of a new run, or open one to go on.
+def begin_run(
+    path: Path, config: dict, defaults: dict, environment: dict, *, resume: bool, overwrite: bool
+) -> RunFolder:
+    """Make the folder of a new run, or open one to go on; `defaults` are what settings mean that a run begun by older
+    software does not know.
 
     Raises UserError where a run exists and neither `resume` nor `overwrite` is set, or `resume` meets other settings.
     """
     run = RunFolder(path)
     if run.exists() and resume:
-        begun = run.config()
-        changed = difference(begun, _as_known_then(config, begun))
+        changed = difference(filled(run.config(), defaults), config)
         if changed:
             raise UserError(f"{path} was begun with other settings ({'; '.join(changed)}): restore them to resume")
         return run

@@ -155,12 +155,17 @@ def test_a_run_is_neither_overwritten_nor_changed_in_passing(settings):
     assert RunFolder(pretraining(other, resume=True, overwrite=False).run.path).config()["seed"] == 1
 
 
-def test_a_run_begun_before_a_field_of_the_shape_was_known_goes_on(settings):
+def test_a_run_begun_before_a_setting_was_known_goes_on(settings):
+    """Where older software knew no such setting, the run has its default, and nothing else."""
     run = pretraining(settings, resume=False, overwrite=False).run
     config = run.config()
-    del config["derived"]["shape"]["position_encoding"]
+    del config["derived"]["shape"]["position_encoding"], config["train"]["optimizer"]["beta2"], config["seed"]
     (run.path / "config.yaml").write_text(yaml.safe_dump(config))
     pretraining(settings, resume=True, overwrite=False)
+    optimizer = replace(settings.train.optimizer, beta2=0.5)
+    changed = replace(settings, train=replace(settings.train, optimizer=optimizer))
+    with pytest.raises(UserError, match=r"train.optimizer.beta2: 0.95 -> 0.5"):
+        pretraining(changed, resume=True, overwrite=False)
     config["derived"]["shape"]["d_model"] = 32
     (run.path / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(UserError, match=r"derived.shape.d_model: 32 -> 64"):
