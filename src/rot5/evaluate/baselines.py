@@ -1,7 +1,11 @@
-"""Summaries that need no model: the first sentences of a story, and one that was written with the answer in hand."""
+"""Summaries that need no model: first sentences, nothing, another story's summary, and one that knows the answer."""
 
 import re
 from collections.abc import Sequence
+
+import numpy as np
+
+from rot5.data.order import permutation
 
 _PARAGRAPH = re.compile(r"""\n\s*\n|(?<=[.!?\u2026])\s*\n\s*|(?<=[.!?\u2026]["'\u201d\u2019)\]])\s*\n\s*""")
 _END = re.compile(r"""[.!?\u2026]+["'\u201d\u2019)\]]*(?=\s)""")
@@ -56,6 +60,27 @@ def _sentences_of_paragraph(text: str) -> list[str]:
 def lead(story: str, k: int) -> str:
     """The first `k` sentences of the story: what a reader gets who stops early."""
     return " ".join(sentences(story)[:k])
+
+
+def empty(count: int) -> list[str]:
+    """Nothing at all, `count` times: what a figure is worth that a system gets for being silent."""
+    return [""] * count
+
+
+def random_reference(references: Sequence[Sequence[str]], seed: int = 0) -> list[str]:
+    """The first reference of another example: what a figure is worth that well-made but unrelated text gets.
+
+    A fixed shuffle of the examples sets them in a ring and each gets the text of the next, so that none gets its own
+    and each text is given once. Raises ValueError for fewer than two examples, which have no other.
+    """
+    count = len(references)
+    if count < 2:
+        raise ValueError(f"{count} example: a reference of another one needs two")
+    ring = permutation(seed, 0, np.arange(count), count)
+    chosen = [""] * count
+    for place, following in zip(ring, np.roll(ring, -1), strict=True):
+        chosen[place] = references[following][0]
+    return chosen
 
 
 def knows_all(references: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:

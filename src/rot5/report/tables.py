@@ -48,6 +48,19 @@ SUMMARY_COLUMNS = (
     Column("words", "Words"),
 )
 
+TEXT_COLUMNS = (
+    Column("system", "System", text=True),
+    Column("bleu", "BLEU"),
+    Column("chrf", "chrF"),
+    Column("exact_match", "Exact,\u00a0%"),
+    Column("length_ratio", "Length", digits=2),
+    Column("coverage", "Coverage,\u00a0%"),
+    Column("density", "Density"),
+    Column("novel/2", "Novel,\u00a0%"),
+    Column("repetition", "Repeats,\u00a0%"),
+)
+"""A second table of the same systems, 90 characters wide; novel are the pairs of words that the input has not."""
+
 LIKELIHOOD_COLUMNS = (
     Column("denoiser", "Kind", text=True),
     Column("loss", "Nats per target", digits=3),
@@ -74,6 +87,12 @@ RUN_COLUMNS = (
 def summary_rows(summaries: Mapping[str, Any]) -> list[dict]:
     """Rows for `SUMMARY_COLUMNS` out of the `summaries` of eval.json."""
     return [{"system": name, **figures} for name, figures in summaries.get("systems", {}).items()]
+
+
+def text_rows(summaries: Mapping[str, Any]) -> list[dict]:
+    """Rows for `TEXT_COLUMNS` out of the `summaries` of eval.json; none where it was written without these figures."""
+    rows = summary_rows(summaries)
+    return rows if len(present(rows, TEXT_COLUMNS)) > 1 else []
 
 
 def likelihood_rows(likelihood: Mapping[str, Any]) -> list[dict]:

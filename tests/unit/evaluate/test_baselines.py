@@ -2,7 +2,7 @@
 
 import pytest
 
-from rot5.evaluate.baselines import knows_all, lead, sentences
+from rot5.evaluate.baselines import empty, knows_all, lead, random_reference, sentences
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,25 @@ def test_knows_all_is_judged_by_the_other_references():
     predictions, references = knows_all([["a", "b", "c"], ["d"]])
     assert predictions == ["a", "d"]
     assert references == [["b", "c"], ["d"]]
+
+
+def test_empty_says_nothing_as_often_as_asked():
+    assert empty(3) == ["", "", ""]
+    assert empty(0) == []
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 17, 400])
+def test_random_gives_each_reference_once_and_none_to_its_own_example(count):
+    references = [[f"first of {n}", f"second of {n}"] for n in range(count)]
+    found = random_reference(references)
+    assert sorted(found) == sorted(of_one[0] for of_one in references)
+    assert not any(text in of_one for text, of_one in zip(found, references, strict=True))
+    assert found == random_reference(references)
+    if count > 3:
+        assert found != random_reference(references, seed=1)
+
+
+@pytest.mark.parametrize("references", [[], [["only"]]])
+def test_random_needs_another_example(references):
+    with pytest.raises(ValueError, match="needs two"):
+        random_reference(references)

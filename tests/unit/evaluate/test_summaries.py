@@ -1,14 +1,27 @@
 """Summaries: rouge-score's own numbers, cases worked out by hand, and what each row of the comparison means."""
 
+import io
 import json
 import math
 
 import numpy as np
 import pytest
+import sacrebleu
+from rich.console import Console
 from rouge_score.rouge_scorer import RougeScorer
 
 from rot5.evaluate.baselines import sentences
-from rot5.evaluate.summaries import ROUGE, compare_systems, reference_ceiling, rouge_scores, score_summaries
+from rot5.evaluate.facts import content
+from rot5.evaluate.summaries import (
+    ROUGE,
+    compare_predictions,
+    compare_systems,
+    reference_ceiling,
+    rouge_scores,
+    score_summaries,
+    settings,
+)
+from rot5.report.tables import SUMMARY_COLUMNS, TEXT_COLUMNS, present, summary_rows, text_rows, text_table
 
 STORIES = [
     'Mia wanted a red kite. "Where is it?" asked Mia. She looked for it all day. Ben had hidden it. He was sorry.',
@@ -39,9 +52,10 @@ PREDICTIONS = [
 ]
 
 
+@pytest.mark.parametrize("stem", [True, False])
 @pytest.mark.parametrize("name", ROUGE)
-def test_scores_are_those_of_rouge_score(name):
-    theirs = RougeScorer([name], use_stemmer=True)
+def test_scores_are_those_of_rouge_score(name, stem):
+    theirs = RougeScorer([name], use_stemmer=stem)
     for prediction, references in zip(PREDICTIONS, REFERENCES, strict=True):
         expected = np.mean(
             [
@@ -49,7 +63,7 @@ def test_scores_are_those_of_rouge_score(name):
                 for reference in references
             ]
         )
-        assert rouge_scores(prediction, references)[name] == pytest.approx(100 * expected, abs=1e-9)
+        assert rouge_scores(prediction, references, stem)[name] == pytest.approx(100 * expected, abs=1e-9)
 
 
 def test_scores_worked_out_by_hand():
@@ -63,6 +77,7 @@ def test_scores_worked_out_by_hand():
 
 def test_words_are_stemmed_and_case_and_marks_ignored():
     assert rouge_scores("JUMPING cats!", ["jumped, cat"])["rouge1"] == 100
+    assert rouge_scores("JUMPING cats!", ["jumping, cat"], stem=False)["rouge1"] == 50
 
 
 def test_the_mean_over_references_is_taken_not_the_best():
@@ -114,7 +129,7 @@ def test_the_ceiling_is_each_reference_against_the_others():
 
 def test_comparison_has_the_rows_that_a_headline_needs():
     found = compare_systems(STORIES, REFERENCES, PREDICTIONS, count_words_of_story)
-    assert list(found["systems"]) == ["model", "lead-1", "lead-3", "knows-all", "references"]
+    assert list(found["systems"]) == ["model", "empty", "random", "lead-1", "lead-3", "knows-all", "references"]
     assert found["examples"] == 3
     assert found["settings"]["use_stemmer"] is True
     systems = found["systems"]
@@ -134,3 +149,124 @@ def test_one_reference_leaves_no_ceiling():
     assert "references" not in found["systems"]
     assert found["systems"]["knows-all"]["rougeL"]["mean"] == pytest.approx(100)
     assert not any(math.isnan(system["rouge1"]["mean"]) for system in found["systems"].values())
+
+
+def test_both_ways_to_take_words_are_stored_and_the_settings_say_so():
+    found = score_summaries(STORIES, REFERENCES, PREDICTIONS)
+    for name in ROUGE:
+        for key, stem in ((name, True), (f"unstemmed/{name}", False)):
+            scores = [rouge_scores(*each, stem)[name] for each in zip(PREDICTIONS, REFERENCES, strict=True)]
+            assert found[key]["mean"] == pytest.approx(np.mean(scores))
+    assert found["unstemmed/rouge1"]["mean"] < found["rouge1"]["mean"]
+    assert "unstemmed/" in str(settings()["unstemmed"])
+
+
+def test_figures_of_the_whole_are_those_of_sacrebleu():
+    found = score_summaries(STORIES, REFERENCES, PREDICTIONS)
+    columns = list(map(list, zip(*REFERENCES, strict=True)))
+    assert found["bleu"]["mean"] == pytest.approx(sacrebleu.corpus_bleu(PREDICTIONS, columns).score)
+    assert found["chrf"]["mean"] == pytest.approx(sacrebleu.corpus_chrf(PREDICTIONS, columns).score)
+
+
+def test_measures_of_text_are_means_or_ratios_of_sums():
+    stories = ["Tom ran home in the rain.", "Mia sang."]
+    predictions = ["Tom ran home in a car.", "Mia"]
+    found = score_summaries(stories, [["Tom ran home in a car."], ["Mia sang a song."]], predictions)
+    assert found["exact_match"]["mean"] == 50
+    assert found["length_ratio"]["mean"] == pytest.approx(7 / 10)
+    assert found["coverage"]["mean"] == pytest.approx(100 * (4 / 6 + 1) / 2)
+    assert found["density"]["mean"] == pytest.approx((16 / 6 + 1) / 2)
+    assert found["copied"]["mean"] == pytest.approx(100 * 4 / 7)
+    assert [found[f"novel/{n}"]["mean"] for n in (1, 2, 3, 4)] == pytest.approx([200 / 7, 40, 50, 200 / 3])
+    assert found["repetition"]["mean"] == 0
+    assert found["distinct/2"] == pytest.approx(100 * 5 / 7)
+    assert all(value["low"] <= value["mean"] <= value["high"] for value in found.values() if isinstance(value, dict))
+
+
+def test_the_order_of_examples_and_white_space_change_nothing():
+    def means(chosen, spread=lambda text: text):
+        picked = [[column[n] for n in chosen] for column in (STORIES, REFERENCES, PREDICTIONS)]
+        found = score_summaries(picked[0], picked[1], list(map(spread, picked[2])), count_words_of_story)
+        return {key: value["mean"] if isinstance(value, dict) else value for key, value in found.items()}
+
+    straight = means([0, 1, 2])
+    assert means([2, 0, 1]) == pytest.approx(straight)
+    assert means([0, 1, 2], lambda text: f" {text.replace(' ', '  ')}\n") == pytest.approx(straight)
+
+
+def test_silence_scores_zero_and_its_shares_are_left_out():
+    found = compare_systems(STORIES, REFERENCES, PREDICTIONS, content)["systems"]["empty"]
+    zero = (*ROUGE, *(f"unstemmed/{name}" for name in ROUGE), "bleu", "chrf", "exact_match", "length_ratio")
+    for name in (*zero, "coverage", "density"):
+        assert found[name] == {"mean": 0, "low": 0, "high": 0}, name
+    assert found["distinct/1"] == found["words"] == 0
+    assert {"content_true", "copied", "repetition", "novel/1"}.isdisjoint(found)
+
+
+def test_one_example_has_no_other_to_take_a_text_of():
+    found = compare_systems(STORIES[:1], REFERENCES[:1], PREDICTIONS[:1])
+    assert "random" not in found["systems"] and "empty" in found["systems"]
+
+
+def test_the_ceiling_measures_copying_where_it_has_the_inputs():
+    with_inputs = reference_ceiling(REFERENCES, STORIES)
+    without = reference_ceiling(REFERENCES)
+    assert with_inputs is not None and without is not None
+    by_inputs = {"coverage", "density", "copied", "novel/1", "novel/2", "novel/3", "novel/4"}
+    assert set(with_inputs) - set(without) == by_inputs
+    assert without["bleu"]["mean"] > 0 and without["exact_match"]["mean"] == 0
+
+
+FACTS = (
+    "Kate had a red kite. Kate and Tom were at the park. Kate lost the red kite. She cried. "
+    "Tom found the red kite under a bench and gave it back to Kate. Kate felt glad. Ann was at the park too."
+)
+RIGHT = "Kate lost the red kite at the park. Tom found the red kite and gave it back to Kate. Kate felt glad."
+
+
+def test_a_wrong_name_costs_truth_and_hardly_any_rouge():
+    wrong = RIGHT.replace("Tom found", "Ann found")
+    right, other = (score_summaries([FACTS], [[RIGHT]], [text], content) for text in (RIGHT, wrong))
+    assert other["content_true"]["mean"] < right["content_true"]["mean"] - 15
+    assert other["rougeL"]["mean"] > right["rougeL"]["mean"] - 6
+    found = compare_predictions([RIGHT] * 4, [wrong] * 4, [[RIGHT]] * 4, [FACTS] * 4, content)
+    assert found["examples"] == 4
+    assert found["content_true"]["low"] > 15 and 0 < found["rougeL"]["high"] < 6
+    assert found["exact_match"] == {"mean": 100, "low": 100, "high": 100}
+
+
+def test_a_paired_difference_turns_its_sign_and_is_nothing_for_the_same_system():
+    other = [texts[1] for texts in REFERENCES]
+    one_way = compare_predictions(other, PREDICTIONS, REFERENCES)
+    back = compare_predictions(PREDICTIONS, other, REFERENCES)
+    assert set(one_way) == {"examples", "rougeL", "exact_match"}
+    assert one_way["rougeL"]["mean"] == pytest.approx(-back["rougeL"]["mean"])
+    figures = [score_summaries(STORIES, REFERENCES, texts)["rougeL"]["mean"] for texts in (other, PREDICTIONS)]
+    assert one_way["rougeL"]["mean"] == pytest.approx(figures[0] - figures[1])
+    assert one_way["rougeL"]["low"] > 0 > back["rougeL"]["high"]
+    same = compare_predictions(other, other, REFERENCES)
+    assert same["rougeL"] == same["exact_match"] == {"mean": 0, "low": 0, "high": 0}
+    silent = compare_predictions([""] * 3, [""] * 3, REFERENCES, STORIES, content)
+    assert silent["content_true"]["mean"] == 0
+
+
+def test_systems_of_unequal_length_are_not_compared():
+    with pytest.raises(ValueError, match="unequal numbers of examples: 2, 3"):
+        compare_predictions(PREDICTIONS, PREDICTIONS[:2], REFERENCES)
+    with pytest.raises(ValueError, match="unequal numbers of examples: 0, 3"):
+        compare_predictions(PREDICTIONS, PREDICTIONS, REFERENCES, content=content)
+
+
+def test_a_second_table_has_the_figures_of_texts_where_there_are_any():
+    found = compare_systems(STORIES, REFERENCES, PREDICTIONS)
+    rows = text_rows(found)
+    assert present(rows, TEXT_COLUMNS) == list(TEXT_COLUMNS)
+    assert [row["system"] for row in rows] == list(found["systems"])
+    console = Console(width=90, record=True, file=io.StringIO())
+    console.print(text_table(rows, TEXT_COLUMNS, intervals=False))
+    printed = console.export_text()
+    assert "BLEU" in printed and "references" in printed and "\u2026" not in printed
+    kept = ("examples", "words", *ROUGE)
+    old = {"systems": {"model": {key: found["systems"]["model"][key] for key in kept}}}
+    assert text_rows(old) == text_rows({}) == []
+    assert "ROUGE-L" in [column.heading for column in present(summary_rows(old), SUMMARY_COLUMNS)]
