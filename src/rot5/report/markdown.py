@@ -10,12 +10,14 @@ from rot5.report.tables import (
     LIKELIHOOD_COLUMNS,
     RUN_COLUMNS,
     SUMMARY_COLUMNS,
+    TEXT_COLUMNS,
     Column,
     Row,
     cell,
     likelihood_rows,
     present,
     summary_rows,
+    text_rows,
 )
 
 SAMPLES_SHOWN = 6
@@ -65,6 +67,8 @@ def _of(run: Run) -> list[str]:
     if run.summaries:
         heading = f"## {run.name}: summaries of {run.summaries.get('examples', 0)} texts"
         parts += [heading, markdown_table(summary_rows(run.summaries), SUMMARY_COLUMNS)]
+        if texts := text_rows(run.summaries):
+            parts.append(markdown_table(texts, TEXT_COLUMNS))
     if run.samples:
         parts.append(f"## {run.name}: samples")
         parts += [_sample(sample) for sample in _varied(run.samples)]

@@ -14,9 +14,11 @@ from rot5.report.tables import (
     LIKELIHOOD_COLUMNS,
     RUN_COLUMNS,
     SUMMARY_COLUMNS,
+    TEXT_COLUMNS,
     cell,
     html_table,
     likelihood_rows,
+    present,
     summary_rows,
 )
 
@@ -54,9 +56,15 @@ CURVES = (
 )
 
 SYSTEMS_EXPLAINED = (
+    "empty says nothing; random is a reference of another example. "
     "lead-1 and lead-3 are the first sentences of the story. knows-all is the first reference, judged by the others, "
     "or by itself (and so 100) where there is only one. references is each reference judged by the others: what one "
     "who writes like them can reach. Ends of 95 % intervals stand below each figure."
+)
+TEXT_EXPLAINED = (
+    "Length is words by those of the mean reference. Coverage is the share of words in runs that the input has too, "
+    "density the mean length of a word's run, novel the share of word pairs that the input has not, repeats the share "
+    "of runs of 4 words that the same text has said before."
 )
 LIKELIHOOD_EXPLAINED = (
     "Loss of the targets in natural logarithms, and in bits per byte of their text, which does not depend on the "
@@ -110,6 +118,9 @@ def _summary_table(rows: Sequence[dict], told: dict, explained: bool) -> Html:
     examples = told.get("examples")
     caption = "Summaries" if examples is None else f"Summaries of {examples:,} examples"
     table = html_table(rows, SUMMARY_COLUMNS, caption)
+    texts = len(present(rows, TEXT_COLUMNS)) > 1
+    if texts:
+        table = join([table, html_table(rows, TEXT_COLUMNS, "Text")])
     if not explained:
         return table
     settings = told.get("settings") or {}
@@ -118,6 +129,7 @@ def _summary_table(rows: Sequence[dict], told: dict, explained: bool) -> Html:
         [
             table,
             element("p", SYSTEMS_EXPLAINED, class_="note"),
+            element("p", TEXT_EXPLAINED, class_="note") if texts else None,
             element("p", f"Settings: {how}.", class_="note") if how else None,
         ]
     )

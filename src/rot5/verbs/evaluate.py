@@ -19,7 +19,15 @@ from rot5.evaluate.likelihood import as_table, measure_texts
 from rot5.folders import write_json
 from rot5.generate import GenerateConfig, problems
 from rot5.load import Loaded, load
-from rot5.report.tables import LIKELIHOOD_COLUMNS, SUMMARY_COLUMNS, likelihood_rows, summary_rows, text_table
+from rot5.report.tables import (
+    LIKELIHOOD_COLUMNS,
+    SUMMARY_COLUMNS,
+    TEXT_COLUMNS,
+    likelihood_rows,
+    summary_rows,
+    text_rows,
+    text_table,
+)
 from rot5.train.run_folder import RunFolder
 from rot5.train.samples import write_samples
 
@@ -59,6 +67,8 @@ def show(evaluation: dict) -> None:
         console.print(text_table(likelihood_rows(evaluation["likelihood"]), LIKELIHOOD_COLUMNS, "Likelihood"))
     if "summaries" in evaluation:
         console.print(text_table(summary_rows(evaluation["summaries"]), SUMMARY_COLUMNS, "Summaries"))
+        if rows := text_rows(evaluation["summaries"]):
+            console.print(text_table(rows, TEXT_COLUMNS, "Text"))
 
 
 def _kind(folder: Path) -> str:
