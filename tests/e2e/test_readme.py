@@ -71,7 +71,7 @@ def test_every_file_is_there_or_was_written_before(monkeypatch, capsys):
     written = {Path(DemoConfig().out)}
     for settings in [understood(arguments, monkeypatch) for arguments in ROT5]:
         for key, value in vars(settings).items() if settings else ():
-            if not isinstance(value, str) or "/" not in value or key in OUTPUTS:
+            if not isinstance(value, str) or "/" not in value or "://" in value or key in OUTPUTS:
                 continue
             made = any(path == Path(value) or path in Path(value).parents for path in written)
             holds_made = any(Path(value) in path.parents for path in written)
