@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from stopping import train_until
 from tolerances import PARITY
 
 from rot5.build import pretraining
@@ -245,16 +246,7 @@ def test_pretraining_learns_and_a_stop_does_not_change_it(settings, tmp_path, na
 
     stopped = replace(settings, out=str(tmp_path / "stopped"))
     job = pretraining(stopped, resume=False, overwrite=False)
-    step = job.trainer._step
-
-    def stop_after_ten(*arguments):
-        step(*arguments)
-        if job.trainer.state.step == 10:
-            raise KeyboardInterrupt
-
-    job.trainer._step = stop_after_ten
-    with pytest.raises(KeyboardInterrupt):
-        job.trainer.train()
+    train_until(job, 10)
     again = pretraining(stopped, resume=True, overwrite=False)
     assert again.trainer.resume().name == "step-00000008"
     again.trainer.train()

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 import yaml
+from stopping import train_until
 from tolerances import OTHER_CUT
 
 from rot5.build import pretraining
@@ -77,16 +78,7 @@ def test_stopping_and_resuming_gives_the_same_bits(settings, tmp_path, model):
 
     stopped = replace(settings, out=str(tmp_path / "stopped"))
     job = pretraining(stopped, resume=False, overwrite=False)
-    step = job.trainer._step
-
-    def stop_after_three(*arguments):
-        step(*arguments)
-        if job.trainer.state.step == 3:
-            raise KeyboardInterrupt
-
-    job.trainer._step = stop_after_three
-    with pytest.raises(KeyboardInterrupt):
-        job.trainer.train()
+    train_until(job, 3)
     pretrain.run(stopped, resume=True)
     again = RunFolder(tmp_path / "stopped")
 
