@@ -13,17 +13,20 @@ STYLES = 6
 MOST_POINTS = 800
 MOST_MARKS = 30
 LOG_FROM_RATIO = 3
+SHORT_NAME = 7
+"""Longest name of the axis that finds room left of its first tick."""
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Series:
-    """One line: its name, its points (step, value) in order, and the number of its style."""
+    """One line: its name, its points (x, value) in order, and the number of its style; `dots` draws points alone."""
 
     name: str
     points: Sequence[Point]
     style: int = 0
+    dots: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,12 +85,21 @@ def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
 
 
 def line_chart(
-    title: str, unit: str, series: Sequence[Series], *, log: bool = False, zero: bool = False, form: str = ",.3f"
+    title: str,
+    unit: str,
+    series: Sequence[Series],
+    *,
+    along: str = "step",
+    log_along: bool = False,
+    log: bool = False,
+    zero: bool = False,
+    form: str = ",.3f",
 ) -> Html | None:
     """A figure of lines over steps, with a legend that gives each line's last value; None where there is no point.
 
-    `log` allows a logarithmic axis where the values span a wide range; `zero` starts the axis at 0. Values that are not
-    finite are not drawn; the legend tells the last one as it is. `form` is the format of values.
+    `along` names what runs to the right, from 0 unless `log_along`. `log` allows a logarithmic axis where the values
+    span a wide range; `zero` starts the axis at 0. Values that are not finite are not drawn; the legend tells the last
+    one as it is. `form` is the format of values.
     """
     series = [line for line in series if line.points]
     drawn = {line.name: [p for p in line.points if math.isfinite(p[1])] for line in series}
@@ -100,37 +112,38 @@ def line_chart(
         vertical = log_axis(lowest, highest)
     else:
         vertical = linear_axis(min(lowest, 0) if zero else lowest, highest)
-    horizontal = _steps_axis(max(steps))
+    horizontal = log_axis(min(steps), max(steps)) if log_along else _axis_from_zero(max(steps))
     note = f"{unit}, logarithmic scale" if vertical.log and unit else "logarithmic scale" if vertical.log else unit
     picture = element(
         "svg",
         element("title", f"{title}, {note}" if note else title),
-        element("desc", " ".join(_in_words(line, form) for line in series)),
-        _frame(horizontal, vertical),
-        *(_line(line, drawn[line.name], horizontal, vertical, form) for line in series),
+        element("desc", " ".join(_in_words(line, along, form) for line in series)),
+        _frame(horizontal, vertical, along),
+        *(_line(line, drawn[line.name], horizontal, vertical, along, form) for line in series),
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         role="img",
     )
-    legend = [element("li", "last value")]
+    legend = [] if all(line.dots for line in series) else [element("li", "last value")]
     for line in series:
-        name = [_swatch(line.style), element("span", line.name)] if len(series) > 1 else []
-        legend.append(element("li", *name, element("b", format(line.points[-1][1], form))))
+        name = [_swatch(line), element("span", line.name)] if len(series) > 1 else []
+        last = None if line.dots else element("b", format(line.points[-1][1], form))
+        legend.append(element("li", *name, last))
     heading = element("figcaption", element("strong", title), element("span", note) if note else None)
     return element("figure", heading, picture, element("ul", *legend, class_="legend"))
 
 
-def _steps_axis(last: float) -> Axis:
-    """From step 0 to just the last one."""
+def _axis_from_zero(last: float) -> Axis:
+    """From 0 to just the last value."""
     axis = linear_axis(0, last)
     return Axis(0, last, tuple(tick for tick in axis.ticks if tick <= last)) if last > 0 else axis
 
 
-def _in_words(line: Series, form: str) -> str:
-    (first_step, first), (last_step, last) = line.points[0], line.points[-1]
-    return f"{line.name}: {first:{form}} at step {first_step:,}, {last:{form}} at step {last_step:,}."
+def _in_words(line: Series, along: str, form: str) -> str:
+    (first_x, first), (last_x, last) = line.points[0], line.points[-1]
+    return f"{line.name}: {first:{form}} at {along} {first_x:,}, {last:{form}} at {along} {last_x:,}."
 
 
-def _frame(horizontal: Axis, vertical: Axis) -> Html:
+def _frame(horizontal: Axis, vertical: Axis, along: str) -> Html:
     parts = []
     for tick in vertical.ticks:
         y = _y(tick, vertical)
@@ -140,23 +153,26 @@ def _frame(horizontal: Axis, vertical: Axis) -> Html:
         x = _x(tick, horizontal)
         anchor = "end" if x > WIDTH - 3 * RIGHT else "middle"
         parts.append(element("text", _tick(tick), x=f"{x:.1f}", y=HEIGHT - 10, text_anchor=anchor))
-    parts.append(element("text", "step", x=LEFT - 8, y=HEIGHT - 10, text_anchor="end"))
+    if len(along) <= SHORT_NAME:
+        parts.append(element("text", along, x=LEFT - 8, y=HEIGHT - 10, text_anchor="end"))
+    else:
+        parts.append(element("text", along, x=WIDTH - RIGHT, y=HEIGHT - BOTTOM - 6, text_anchor="end"))
     return element("g", *parts, class_="frame")
 
 
-def _line(line: Series, points: Sequence[Point], horizontal: Axis, vertical: Axis, form: str) -> Html:
+def _line(line: Series, points: Sequence[Point], horizontal: Axis, vertical: Axis, along: str, form: str) -> Html:
     path = "L".join(f"{_x(x, horizontal):.1f} {_y(y, vertical):.1f}" for x, y in thinned(points))
-    parts = [element("path", d=f"M{path}")] if points else []
-    if len(points) <= MOST_MARKS:
+    parts = [element("path", d=f"M{path}")] if points and not line.dots else []
+    if len(points) <= MOST_MARKS or line.dots:
         for x, y in points:
-            told = element("title", f"{line.name}, step {x:,}: {y:{form}}")
+            told = element("title", f"{line.name}, {along} {x:,}: {y:{form}}")
             parts.append(element("circle", told, cx=f"{_x(x, horizontal):.1f}", cy=f"{_y(y, vertical):.1f}", r=2.5))
     return element("g", *parts, class_=_style(line.style))
 
 
-def _swatch(style: int) -> Html:
-    line = element("g", element("path", d="M1 5H25"), class_=_style(style))
-    return element("svg", line, viewBox="0 0 26 10", aria_hidden="true")
+def _swatch(line: Series) -> Html:
+    mark = element("circle", cx=13, cy=5, r=2.5) if line.dots else element("path", d="M1 5H25")
+    return element("svg", element("g", mark, class_=_style(line.style)), viewBox="0 0 26 10", aria_hidden="true")
 
 
 def _style(style: int) -> str:
@@ -172,4 +188,8 @@ def _y(value: float, axis: Axis) -> float:
 
 
 def _tick(value: float) -> str:
+    if abs(value) >= 1e9:
+        return f"{value:.3g}".replace("e+0", "e").replace("e+", "e")
+    if abs(value) >= 1e6:
+        return f"{value / 1e6:g} M"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"

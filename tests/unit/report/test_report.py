@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -294,6 +295,19 @@ def test_axes_have_round_ticks_and_hold_all_values():
     axis = log_axis(1.45, 7.6)
     assert axis.ticks == (1.5, 2, 3, 5, 7)
     assert axis.share(math.sqrt(axis.low * axis.high)) == pytest.approx(0.5)
+
+
+def test_an_axis_of_another_name_and_scale():
+    dots = Series("runs", [(1e6, 3.0), (1e7, 2.0), (1e8, 1.5)], dots=True)
+    law = Series("law", [(1e6, 2.9), (1e8, 1.4)], 1)
+    chart = line_chart("Loss", "nats", [dots, law], along="parameters", log_along=True)
+    assert chart is not None
+    assert ">parameters</text>" in chart and ">10 M</text>" in chart and "1.500 at parameters" in chart
+    places = [float(x) for x in re.findall(r'<circle[^>]* cx="([\d.]+)"', chart)][:3]
+    assert places[1] - places[0] == pytest.approx(places[2] - places[1], abs=0.2)
+    runs, fitted = chart.split("color-1")[0], chart.split("color-1")[1]
+    assert runs.count('<path d="M') == runs.split("</g>")[0].count('<path d="M'), "dots have no line"
+    assert "<path" in fitted
 
 
 def test_a_line_goes_through_its_points():
