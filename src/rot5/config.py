@@ -217,6 +217,24 @@ class ReportConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """Runs that a study file names, and a comparison of them; whatever is there already is not run again."""
+
+    file: str
+    """The study: a YAML file of variants, seeds, a budget and data."""
+    out: str = ""
+    """Folder for the comparison; default: runs/studies/ and the name of the file."""
+    runs: str = "runs/studies/runs"
+    """Folder of the run folders; studies that use the same one share equal runs."""
+    jobs: int = 1
+    """Runs at the same time; each gets its share of the cores."""
+    accept_changes: bool = False
+    """Go on though variants mean something else than when the study was begun; their old runs stay where they are."""
+    markdown: str = ""
+    """Also write the comparison as Markdown to this file."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DemoConfig:
     """Everything in one go: a corpus, a pretrained model, a tuned one, its scores and a report."""
 
@@ -298,7 +316,7 @@ def _split(argv: Sequence[str], switches: set[str]) -> tuple[list[str], list[str
     return recipes, others
 
 
-def _recipe(path: Path) -> dict:
+def recipe(path: Path) -> dict:
     """The settings that a recipe file holds."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -342,7 +360,7 @@ def read(config_class: type[T], verb: str, argv: Sequence[str]) -> T:
     recipes, flags = _split(argv, _switches(config_class))
     if "" in recipes:
         raise UserError("--config names no recipe: give a YAML file of settings")
-    given = [key for path in recipes for key in _recipe_keys(_recipe(Path(path)), known)]
+    given = [key for path in recipes for key in _recipe_keys(recipe(Path(path)), known)]
     given += [flag[2:].partition("=")[0] for flag in flags if flag.startswith("--")]
     unknown = [key for key in given if key not in known | {"help", "print_config"}]
     if unknown:
