@@ -1,17 +1,12 @@
 """The report of a run, or of a folder of runs: one HTML file that needs nothing outside itself."""
 
-import os
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 from rot5.report import sections
-from rot5.report.html import Html, element, join
+from rot5.report.frame import header, in_sections, write_html
+from rot5.report.html import Html, join
 from rot5.report.runs import Run, find_runs
-
-_NOTHING_FROM_OUTSIDE = "default-src 'none'; style-src 'unsafe-inline'"
-
-Section = tuple[str, Html | None]
 
 
 def write_report(folder: Path) -> Path:
@@ -22,16 +17,11 @@ def write_report(folder: Path) -> Path:
     """
     runs = find_runs(folder)
     title = folder.resolve().name
-    page = _page(title, _of_one(runs[0]) if runs[0].folder.path == folder else _of_several(runs))
-    path = folder / "report.html"
-    partial = folder / "partial-report.html"
-    partial.write_bytes(page.encode("utf-8", errors="replace"))
-    os.replace(partial, path)
-    return path
+    return write_html(folder, title, _of_one(runs[0]) if runs[0].folder.path == folder else _of_several(runs))
 
 
 def _of_one(run: Run) -> Html:
-    body = _sections(
+    body = in_sections(
         [
             ("Summaries", sections.summaries(run)),
             ("Likelihood", sections.likelihood(run)),
@@ -42,11 +32,11 @@ def _of_one(run: Run) -> Html:
         ]
     )
     about = "One training run: its results, how it got there, and what it takes to repeat it."
-    return join([_header(run.name, about), sections.figures(run), body])
+    return join([header(run.name, about), sections.figures(run), body])
 
 
 def _of_several(runs: Sequence[Run]) -> Html:
-    body = _sections(
+    body = in_sections(
         [
             ("Runs", sections.run_table(runs)),
             ("Summaries", sections.summaries_of_all(runs)),
@@ -58,7 +48,7 @@ def _of_several(runs: Sequence[Run]) -> Html:
     )
     title = runs[0].folder.path.resolve().parent.name
     about = f"{len(runs)} training runs side by side, then each by itself." if len(runs) > 1 else "One training run."
-    return join([_header(title, about), body])
+    return join([header(title, about), body])
 
 
 def _part(run: Run) -> Html:
@@ -72,36 +62,3 @@ def _part(run: Run) -> Html:
             sections.details(run),
         ]
     )
-
-
-def _header(title: str, about: str) -> Html:
-    return element("header", element("p", "ROT5 report", class_="kicker"), element("h1", title), element("p", about))
-
-
-def _sections(parts: Sequence[Section]) -> Html:
-    """Sections under headings, and links to them above."""
-    shown = [(f"section-{n}", title, content) for n, (title, content) in enumerate(parts) if content]
-    links = [element("li", element("a", title, href=f"#{anchor}")) for anchor, title, _ in shown]
-    return join(
-        [
-            element("nav", element("ul", *links), aria_label="Sections"),
-            element(
-                "main",
-                *(element("section", element("h2", title), content, id=anchor) for anchor, title, content in shown),
-            ),
-        ]
-    )
-
-
-def _page(title: str, body: Html) -> Html:
-    style = resources.files("rot5.report").joinpath("style.css").read_text(encoding="utf-8")
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("meta", http_equiv="Content-Security-Policy", content=_NOTHING_FROM_OUTSIDE),
-        element("title", f"{title} · ROT5 report"),
-        element("style", Html(style)),
-    )
-    return Html(f"<!DOCTYPE html>\n{element('html', head, element('body', body), lang='en')}\n")

@@ -1,0 +1,55 @@
+"""What every report is framed in: one HTML file that needs nothing outside itself, a header, sections and links to them."""
+
+import os
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from rot5.report.html import Html, element, join
+
+_NOTHING_FROM_OUTSIDE = "default-src 'none'; style-src 'unsafe-inline'"
+
+Section = tuple[str, Html | None]
+
+
+def write_html(folder: Path, title: str, body: Html) -> Path:
+    """Write `report.html` into a folder, whole or not at all, and return its path."""
+    path = folder / "report.html"
+    partial = folder / "partial-report.html"
+    partial.write_bytes(_page(title, body).encode("utf-8", errors="replace"))
+    os.replace(partial, path)
+    return path
+
+
+def header(title: str, about: str) -> Html:
+    """What the page is about, at its top."""
+    return element("header", element("p", "ROT5 report", class_="kicker"), element("h1", title), element("p", about))
+
+
+def in_sections(parts: Sequence[Section]) -> Html:
+    """Sections under headings, and links to them above."""
+    shown = [(f"section-{n}", title, content) for n, (title, content) in enumerate(parts) if content]
+    links = [element("li", element("a", title, href=f"#{anchor}")) for anchor, title, _ in shown]
+    return join(
+        [
+            element("nav", element("ul", *links), aria_label="Sections"),
+            element(
+                "main",
+                *(element("section", element("h2", title), content, id=anchor) for anchor, title, content in shown),
+            ),
+        ]
+    )
+
+
+def _page(title: str, body: Html) -> Html:
+    style = resources.files("rot5.report").joinpath("style.css").read_text(encoding="utf-8")
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", http_equiv="Content-Security-Policy", content=_NOTHING_FROM_OUTSIDE),
+        element("title", f"{title} · ROT5 report"),
+        element("style", Html(style)),
+    )
+    return Html(f"<!DOCTYPE html>\n{element('html', head, element('body', body), lang='en')}\n")
