@@ -117,24 +117,28 @@ class Trainer:
         finally:
             log.close()
 
+    def update(self, batch: Batch, lr: float) -> tuple[float, float]:
+        """One update of the weights; its loss in nats per target, and the gradient's norm before clipping."""
+        set_rate(self.optimizer, lr)
+        fields = to_tensors(batch.fields, self.device)
+        loss = backward_step(self.loss, fields, self.config.micro_batch_rows, batch.num_targets)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimizer.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return float(loss), float(norm)
+
     def _step(self, batch: Batch, log: MetricsLog, live: Live) -> None:
         state, config = self.state, self.config
         began = time.perf_counter()
         lr = config.optimizer.lr * rate(state.step, self.steps, config.schedule)
-        set_rate(self.optimizer, lr)
-        fields = to_tensors(batch.fields, self.device)
-        loss = backward_step(self.loss, fields, config.micro_batch_rows, batch.num_targets)
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.optimizer.clip_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        loss_value = float(loss)
+        loss, norm = self.update(batch, lr)
         seconds = time.perf_counter() - began
 
         state.step += 1
         state.rows += config.batch_rows
         state.story_tokens += batch.story_tokens
         state.seconds += seconds
-        state.window_loss += loss_value * batch.num_targets
+        state.window_loss += loss * batch.num_targets
         state.window_targets += batch.num_targets
         state.window_story_tokens += batch.story_tokens
         state.window_seconds += seconds
@@ -144,7 +148,7 @@ class Trainer:
 
         last = state.step == self.steps
         if state.step % config.log_every == 0 or last:
-            self._log(log, live, lr, float(norm))
+            self._log(log, live, lr, norm)
         self.after_update()
         if last or (config.evaluate_every and state.step % config.evaluate_every == 0):
             self._evaluate(log, live)
