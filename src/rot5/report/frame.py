@@ -1,4 +1,4 @@
-"""What every report is framed in: one HTML file that needs nothing outside itself, a header, sections and links to them."""
+"""What every report is framed in: one HTML file that needs nothing outside, a header, sections and links to them."""
 
 import os
 from collections.abc import Sequence
