@@ -19,11 +19,11 @@ LAYERS = [
     {"model", "data"},
     {"train", "load"},
     {"generate", "export"},
-    {"evaluate"},
+    {"evaluate", "sizing"},
     {"config"},
     {"build", "report"},
     {"verbs", "bench"},
-    {"demo"},
+    {"demo", "study"},
     {"cli"},
 ]
 """Rooms from the ground up; a room imports from lower layers and from itself."""
