@@ -123,19 +123,27 @@ class FinetuneConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Scores of a model on prepared text or pairs, into `eval.json` of its run folder."""
+    """Scores of a model, or of texts that somebody else wrote, on prepared data; into `eval.json`."""
 
-    model: str
-    """Run folder, model folder or hub name."""
+    model: str = ""
+    """Run folder, model folder or hub name; empty with `predictions`."""
     data: str = ""
     """Folder of a prepared corpus (likelihood per denoiser) or of pairs (likelihood, summaries); default: the run's
     own validation data."""
+    predictions: str = ""
+    """Summaries of the first pairs to score in place of a model's: JSON lines with `prediction`, or a text a line."""
+    against: str = ""
+    """A file like `predictions` whose summaries are compared with the others, pair by pair."""
     summaries: int = 300
     """Summaries written and scored, of pairs."""
     max_new_tokens: int = 96
     """Longest summary, in tokens."""
     num_beams: int = 1
     """1 is greedy decoding."""
+    original_rouge: bool = False
+    """Also ROUGE of lemmas without stop words, as the ROT5 of 2024 was judged by."""
+    objective: str = ""
+    """Run folder whose denoisers and rows mask a text corpus; default: the model's own, or else UL2's."""
     out: str = ""
     """Folder for eval.json and samples.jsonl; default: the run folder."""
 

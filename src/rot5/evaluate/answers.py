@@ -1,13 +1,19 @@
-"""Summaries of prepared pairs by one model: written, scored beside the baselines, and kept as samples."""
+"""Summaries of prepared pairs, written by a model or read from a file: scored beside the baselines, kept as samples."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rot5.data.corpus import PairCorpus
+from rot5.data.sources import Pair
 from rot5.evaluate.facts import content
-from rot5.evaluate.summaries import compare_systems
+from rot5.evaluate.summaries import compare_predictions, compare_systems, score_summaries
 from rot5.generate import GenerateConfig, write_texts
 from rot5.load import Loaded
+
+
+def first_pairs(pairs: PairCorpus, count: int) -> list[Pair]:
+    """The first `count` pairs as text, or all where there are fewer."""
+    return [pair for _, pair in zip(range(count), pairs.references(), strict=False)]
 
 
 def evaluate_summaries(
@@ -17,23 +23,43 @@ def evaluate_summaries(
     settings: GenerateConfig,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[dict, list[dict]]:
-    """Score the model's summaries of the first `count` pairs.
+    """Write summaries of the first `count` pairs and score them: as `score_predictions`, with the time it took."""
+    chosen = first_pairs(pairs, count)
+    predictions, seconds = timed_summaries(loaded, chosen, settings, progress)
+    table, samples = score_predictions(pairs, chosen, predictions)
+    table["seconds_to_write"] = seconds
+    return table, samples
 
-    Returns the entry `summaries` of `eval.json` and the samples. Content words are judged where the text is
-    StoryWorld's, whose facts can be read.
-    """
-    chosen = [pair for _, pair in zip(range(count), pairs.references(), strict=False)]
+
+def timed_summaries(
+    loaded: Loaded, chosen: Sequence[Pair], settings: GenerateConfig, progress: Callable[[int], None] | None = None
+) -> tuple[list[str], float]:
+    """The model's summaries of the pairs' inputs, and the seconds they took."""
     began = time.perf_counter()
     predictions = write_texts(loaded, [pair.input for pair in chosen], settings, progress)
-    seconds = time.perf_counter() - began
+    return predictions, round(time.perf_counter() - began, 2)
+
+
+def score_predictions(
+    pairs: PairCorpus,
+    chosen: Sequence[Pair],
+    predictions: Sequence[str],
+    against: Sequence[str] = (),
+    original_rouge: bool = False,
+) -> tuple[dict, list[dict]]:
+    """Score one text for each of the chosen pairs, by whomever it was written.
+
+    Returns the entry `summaries` of `eval.json` and the samples. Content words are judged where the text is
+    StoryWorld's, whose facts can be read. Texts `against` become a system of that name, and `compared` then holds the
+    paired differences.
+    """
+    inputs, references = [pair.input for pair in chosen], [pair.references for pair in chosen]
     judged = content if pairs.manifest["source"] == "storyworld" else None
-    table = compare_systems(
-        [pair.input for pair in chosen],
-        [pair.references for pair in chosen],
-        predictions,
-        content=judged,
-    )
-    table["seconds_to_write"] = round(seconds, 2)
+    table = compare_systems(inputs, references, predictions, judged, original_rouge)
+    if against:
+        figures = score_summaries(inputs, references, against, judged, original_rouge)
+        table["systems"] = {"model": table["systems"]["model"], "against": figures, **table["systems"]}
+        table["compared"] = compare_predictions(predictions, against, references, inputs, judged)
     samples = []
     for pair, prediction in zip(chosen, predictions, strict=True):
         sample = {
@@ -43,7 +69,7 @@ def evaluate_summaries(
             "prediction": prediction,
         }
         if judged is not None:
-            true, total, _, _ = judged(pair.input, prediction)
-            sample["content_true"] = 100 * true / total if total else 0.0
+            score = judged(pair.input, prediction)
+            sample["content_true"] = 100 * score.true_words / score.content_words if score.content_words else 0.0
         samples.append(sample)
     return table, samples

@@ -13,6 +13,9 @@ from rot5.evaluate.reading import people, read
 from rot5.evaluate.reading_words import is_function, meaning
 from rot5.evaluate.word_forms import base_form
 
+KINDS = ("characters", "objects", "qualities", "actions", "places", "feelings", "others")
+"""What a content word claims: who, what, of what sort, what was done, where, how one felt (and so, the ending)."""
+
 
 class JudgedWord(NamedTuple):
     """A content word of a summary: its place among the tokens, and whether it is true of the story in its role."""
@@ -20,6 +23,10 @@ class JudgedWord(NamedTuple):
     at: int
     text: str
     true: bool
+    kind: str
+    """One of KINDS; "others" are words in no role."""
+    invented: bool
+    """Whether the story has the word nowhere in any form; what is false and not invented is in the wrong place."""
 
 
 class Story:
@@ -124,7 +131,7 @@ class Judge:
                     self._mark(at, self._has_trait([phrase.head], word))
 
     def words(self) -> list[JudgedWord]:
-        judged = []
+        judged, kinds = [], self._kinds()
         verbs = {event.at for event in self.reading.events if event.verb != "be"}
         names = {phrase.at for phrase in self.reading.phrases if phrase.kind == "name"}
         for at, token in enumerate(self.reading.tokens):
@@ -139,9 +146,25 @@ class Judge:
                 true = token in self.story.cast
             else:
                 true = meaning(small) in self.story.reading.lemmas
-            repeated = at > 0 and small == self.reading.tokens[at - 1].lower()
-            judged.append(JudgedWord(at, token, true and not repeated))
+            true = true and not (at > 0 and small == self.reading.tokens[at - 1].lower())
+            known = token in self.story.cast if at in names else meaning(small) in self.story.reading.lemmas
+            judged.append(JudgedWord(at, token, true, kinds.get(at, "others"), not true and not known))
         return judged
+
+    def _kinds(self) -> dict[int, str]:
+        """What the word at each position claims, where it has a role."""
+        found = {}
+        for phrase in self.reading.phrases:
+            found |= {at: "feelings" if word in words.FEELINGS else "qualities" for at, word in phrase.adjectives}
+            if phrase.kind == "name":
+                found[phrase.at] = "characters"
+            elif phrase.kind == "quality":
+                found[phrase.at] = "feelings" if phrase.head in words.FEELINGS else "qualities"
+            elif phrase.kind == "thing":
+                found[phrase.at] = "places" if phrase.is_place else "objects"
+        for event in self.reading.events:
+            found |= dict.fromkeys((event.at, *event.marks), "actions") if event.verb != "be" else {}
+        return found
 
     def states(self, what: str, who: str, which: str) -> bool:
         """Whether the summary states a main fact of the story."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from rot5.evaluate.claims import Judge, JudgedWord, Story
+from rot5.evaluate.claims import KINDS, Judge, JudgedWord, Story
 from rot5.evaluate.phrases import Event
 from rot5.evaluate.reading import Reading
 
-__all__ = ["ContentScore", "Fact", "JudgedWord", "content", "judged_words", "score_summary", "verify_facts"]
+__all__ = ["ContentScore", "Fact", "JudgedWord", "content", "judged_words", "verify_facts"]
 
 Fact = tuple[str, str, str]
 """(subject, relation, object) in words of the text: ("Tom", "found", "red kite")."""
@@ -61,6 +61,10 @@ class ContentScore(NamedTuple):
     content_words: int
     covered: int
     facts: int
+    invented: int
+    """Content words that the story has nowhere in any form."""
+    kinds: Mapping[str, tuple[int, int]]
+    """Per kind of claim (`claims.KINDS`) that the summary makes: true content words, content words."""
 
 
 def verify_facts(story: str, facts: Iterable[Sequence[str]]) -> list[Fact]:
@@ -134,7 +138,7 @@ def judged_words(story: str, summary: str) -> list[JudgedWord]:
     return Judge(_story(story), summary).words()
 
 
-def score_summary(story: str, summary: str) -> ContentScore:
+def content(story: str, summary: str) -> ContentScore:
     """How many content words of a summary are true of the story, and how many of the story's main facts it states.
 
     The facts are who it is about (two names), the main object, the place, what the two did, and how the first of them
@@ -143,11 +147,12 @@ def score_summary(story: str, summary: str) -> ContentScore:
     judge = Judge(_story(story), summary)
     judged = judge.words()
     facts = judge.story.main_facts
-    covered = sum(judge.states(*fact) for fact in facts)
-    return ContentScore(sum(word.true for word in judged), len(judged), covered, len(facts))
-
-
-def content(story: str, summary: str) -> tuple[int, int, int, int]:
-    """`score_summary` as a plain tuple, the form that `rot5.evaluate.summaries` takes."""
-    true_words, content_words, covered, facts = score_summary(story, summary)
-    return true_words, content_words, covered, facts
+    of_kind = {kind: [word.true for word in judged if word.kind == kind] for kind in KINDS}
+    return ContentScore(
+        true_words=sum(word.true for word in judged),
+        content_words=len(judged),
+        covered=sum(judge.states(*fact) for fact in facts),
+        facts=len(facts),
+        invented=sum(word.invented for word in judged),
+        kinds={kind: (sum(true), len(true)) for kind, true in of_kind.items() if true},
+    )

@@ -1,76 +1,30 @@
 """How good summaries are: ROUGE, true content words and measures of text, of a model and of what it has to beat."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from importlib import metadata
 
 import numpy as np
-from rouge_score.rouge_scorer import RougeScorer
-from rouge_score.tokenizers import DefaultTokenizer, Tokenizer
 
-from rot5.evaluate import text_measures
-from rot5.evaluate.baselines import empty, knows_all, lead, random_reference, sentences
+from rot5.evaluate import rouge, text_measures
+from rot5.evaluate.baselines import empty, knows_all, lead, random_reference
+from rot5.evaluate.claims import KINDS
+from rot5.evaluate.facts import ContentScore
 from rot5.evaluate.intervals import RESAMPLES, interval, paired_difference, ratio_interval
+from rot5.evaluate.rouge import ORIGINAL, ROUGE, UNSTEMMED, Words, rouge_scores
 
-ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
-USE_STEMMER = True
-UNSTEMMED = "unstemmed/"
-"""What opens the keys of ROUGE figures whose words are taken as they are written."""
 NOVEL = (1, 2, 3, 4)
 DISTINCT = (1, 2, 3)
 
-Content = Callable[[str, str], tuple[int, int, int, int]]
-"""(story, summary) -> (true words, content words, covered facts, facts): words of the summary, facts of the story."""
+Content = Callable[[str, str], ContentScore]
+"""(story, summary) -> how much of the summary is true of the story, and how much of the story it tells."""
 
 
-class _RememberingTokenizer(Tokenizer):
-    """rouge-score's own words; each text is stemmed once, though it meets several references and measures."""
-
-    def __init__(self, stem: bool):
-        self._words = lru_cache(maxsize=1 << 14)(DefaultTokenizer(stem).tokenize)
-
-    def tokenize(self, text: str) -> list[str]:
-        return self._words(text)
-
-
-@lru_cache(maxsize=2)
-def _scorer(stem: bool) -> RougeScorer:
-    return RougeScorer(ROUGE, tokenizer=_RememberingTokenizer(stem))
-
-
-def settings() -> dict[str, object]:
+def settings(original_rouge: bool = False) -> dict[str, object]:
     """How the figures of this module come about, to be kept beside them."""
     return {
-        "rouge": f"rouge-score {metadata.version('rouge-score')}, F measure x 100, mean over the references",
-        "use_stemmer": USE_STEMMER,
-        "unstemmed": f"figures whose names begin with {UNSTEMMED} are of words as they are written",
-        "sentences": "rougeLsum takes each sentence as a line; double quotations are not cut",
+        **rouge.settings(original_rouge),
         "intervals": f"95 % percentile bootstrap over examples, {RESAMPLES} resamples",
         **text_measures.settings(),
     }
-
-
-def rouge_scores(prediction: str, references: Sequence[str], stem: bool = USE_STEMMER) -> dict[str, float]:
-    """F measure x 100 of ROUGE-1, -2, -L and -Lsum (Lin 2004), each the mean over the references.
-
-    The mean, not the best match, which would rise with the number of references. With `stem`, words are stemmed
-    (Porter); for Lsum both texts are split into sentences. Raises ValueError where there is no reference.
-    """
-    if not references:
-        raise ValueError("no reference to score against")
-    scored = [_f_measures(reference, prediction, stem) for reference in references]
-    return {name: 100 * sum(each) / len(scored) for name, each in zip(ROUGE, zip(*scored, strict=True), strict=True)}
-
-
-@lru_cache(maxsize=1 << 14)
-def _f_measures(reference: str, prediction: str, stem: bool) -> tuple[float, ...]:
-    scores = _scorer(stem).score(_lines(reference), _lines(prediction))
-    return tuple(scores[name].fmeasure for name in ROUGE)
-
-
-@lru_cache(maxsize=1 << 14)
-def _lines(text: str) -> str:
-    return "\n".join(sentences(text))
 
 
 def score_summaries(
@@ -78,6 +32,7 @@ def score_summaries(
     references: Sequence[Sequence[str]],
     predictions: Sequence[str],
     content: Content | None = None,
+    original_rouge: bool = False,
 ) -> dict:
     """The figures of one system: one prediction per input, each with its references.
 
@@ -86,8 +41,11 @@ def score_summaries(
     "high"}` with 95 % intervals over examples:
 
     - `rouge1`, `rouge2`, `rougeL`, `rougeLsum` (0 to 100), and each as `unstemmed/...`;
-    - given `content`, `content_true` (per cent of the content words said that are true of the story) and
-      `content_covered` (per cent of the story's facts that are said);
+    - given `content`, `content_true` (per cent of the content words said that are true of the story),
+      `content_covered` (per cent of the story's facts that are said), `content_invented` (per cent of the content
+      words that the story has nowhere; other false words are in the wrong place) and `true/characters`, `true/actions`
+      and so on (per cent of the words of each kind of claim that are true);
+    - with `original_rouge`, `original/rougeL` and its like (see `rouge_scores`);
     - `bleu` and `chrf` (0 to 100, of all examples at once), `exact_match` (per cent), `length_ratio` (words by the mean
       words of the references);
     - of the input: `coverage` (per cent) and `density` (words) of extractive fragments, `copied` (per cent of the words
@@ -98,11 +56,14 @@ def score_summaries(
     together, and a share of nothing is left out: `content_true` of a system that says no content word at all.
     """
     judged = [[(text, of_one)] for text, of_one in zip(predictions, references, strict=True)]
-    return _figures(judged, inputs, content)
+    return _figures(judged, inputs, content, original_rouge)
 
 
 def reference_ceiling(
-    references: Sequence[Sequence[str]], inputs: Sequence[str] = (), content: Content | None = None
+    references: Sequence[Sequence[str]],
+    inputs: Sequence[str] = (),
+    content: Content | None = None,
+    original_rouge: bool = False,
 ) -> dict | None:
     """The figures of the references themselves: each against the others of its example, then the mean.
 
@@ -117,7 +78,7 @@ def reference_ceiling(
     for n in chosen:
         texts = references[n]
         judged.append([(text, [*texts[:i], *texts[i + 1 :]]) for i, text in enumerate(texts)])
-    return _figures(judged, [inputs[n] for n in chosen] if inputs else (), content)
+    return _figures(judged, [inputs[n] for n in chosen] if inputs else (), content, original_rouge)
 
 
 def compare_systems(
@@ -125,6 +86,7 @@ def compare_systems(
     references: Sequence[Sequence[str]],
     predictions: Sequence[str],
     content: Content | None = None,
+    original_rouge: bool = False,
 ) -> dict:
     """The model beside what it has to beat: `{"settings", "examples", "systems"}`, the `summaries` of eval.json.
 
@@ -136,13 +98,16 @@ def compare_systems(
     if len(references) > 1:
         written["random"] = random_reference(references)
     written |= {f"lead-{k}": [lead(story, k) for story in inputs] for k in (1, 3)}
-    systems = {name: score_summaries(inputs, references, texts, content) for name, texts in written.items()}
+    judged = {name: (references, texts) for name, texts in written.items()}
     known, others = knows_all(references)
-    systems["knows-all"] = score_summaries(inputs, others, known, content)
-    ceiling = reference_ceiling(references, inputs, content)
+    judged["knows-all"] = (others, known)
+    systems = {
+        name: score_summaries(inputs, by, texts, content, original_rouge) for name, (by, texts) in judged.items()
+    }
+    ceiling = reference_ceiling(references, inputs, content, original_rouge)
     if ceiling:
         systems["references"] = ceiling
-    return {"settings": settings(), "examples": len(predictions), "systems": systems}
+    return {"settings": settings(original_rouge), "examples": len(predictions), "systems": systems}
 
 
 def compare_predictions(
@@ -175,8 +140,8 @@ def compare_predictions(
     if content:
 
         def share(n: int, text: str) -> float:
-            true_words, content_words, _, _ = content(inputs[n], text)
-            return 100 * true_words / content_words if content_words else 0.0
+            score = content(inputs[n], text)
+            return 100 * score.true_words / score.content_words if score.content_words else 0.0
 
         found["content_true"] = difference(share)
     return found
@@ -188,19 +153,25 @@ Counts = Sequence[Sequence[tuple[float, float]]]
 """For each example the counts (part, whole) of each of its texts."""
 
 
-def _figures(judged: Judged, inputs: Sequence[str], content: Content | None) -> dict:
+def _figures(judged: Judged, inputs: Sequence[str], content: Content | None, original_rouge: bool) -> dict:
     """Figures of the texts of each example, of which it may have several; `inputs` may be none without `content`."""
     texts = [[text for text, _ in of_one] for of_one in judged]
     figures: dict = {"examples": len(judged)}
-    for opening, stem in (("", True), (UNSTEMMED, False)):
-        scores = [[rouge_scores(text, others, stem) for text, others in of_one] for of_one in judged]
+    ways: dict[str, Words] = {"": "stemmed", UNSTEMMED: "written"}
+    if original_rouge:
+        ways[ORIGINAL] = "lemmas"
+    for opening, words in ways.items():
+        scores = [[rouge_scores(text, others, words) for text, others in of_one] for of_one in judged]
         for name in ROUGE:
             figures[opening + name] = _mean([[each[name] for each in of_one] for of_one in scores])
     figures["words"] = float(np.mean([len(text.split()) for of_one in texts for text in of_one]))
     if content:
         counts = [[content(story, text) for text in of_one] for story, of_one in zip(inputs, texts, strict=True)]
-        figures |= _share("content_true", [[(true, said) for true, said, _, _ in of_one] for of_one in counts])
-        figures |= _share("content_covered", [[(told, facts) for _, _, told, facts in of_one] for of_one in counts])
+        figures |= _share("content_true", [[(c.true_words, c.content_words) for c in of_one] for of_one in counts])
+        figures |= _share("content_covered", [[(c.covered, c.facts) for c in of_one] for of_one in counts])
+        figures |= _share("content_invented", [[(c.invented, c.content_words) for c in of_one] for of_one in counts])
+        for kind in KINDS:
+            figures |= _share(f"true/{kind}", [[c.kinds.get(kind, (0, 0)) for c in of_one] for of_one in counts])
     return figures | _figures_by_references(judged) | _figures_by_inputs(inputs, texts) | _figures_of_texts(texts)
 
 

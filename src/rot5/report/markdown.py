@@ -5,8 +5,10 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from rot5.report.runs import Run, find_runs
+from rot5.report.runs import Run, find_runs, no_run
 from rot5.report.tables import (
+    CLAIM_COLUMNS,
+    COMPARED_COLUMNS,
     LIKELIHOOD_COLUMNS,
     RUN_COLUMNS,
     SUMMARY_COLUMNS,
@@ -14,6 +16,8 @@ from rot5.report.tables import (
     Column,
     Row,
     cell,
+    claim_rows,
+    compared_rows,
     likelihood_rows,
     present,
     summary_rows,
@@ -39,6 +43,8 @@ def markdown_table(rows: Sequence[Row], columns: Sequence[Column]) -> str:
 def write_markdown(folder: Path, path: Path) -> Path:
     """Write the results of a run folder, or of a folder of them, to `path`. Raises UserError where there is no run."""
     runs = find_runs(folder)
+    if not runs:
+        raise no_run(folder)
     parts = [
         f"# Results of {folder.resolve().name}",
         f"Written by `rot5 report {folder} --markdown {path}`. {_machine(runs[0])} "
@@ -67,8 +73,13 @@ def _of(run: Run) -> list[str]:
     if run.summaries:
         heading = f"## {run.name}: summaries of {run.summaries.get('examples', 0)} texts"
         parts += [heading, markdown_table(summary_rows(run.summaries), SUMMARY_COLUMNS)]
-        if texts := text_rows(run.summaries):
-            parts.append(markdown_table(texts, TEXT_COLUMNS))
+        for rows, columns in (
+            (text_rows(run.summaries), TEXT_COLUMNS),
+            (claim_rows(run.summaries), CLAIM_COLUMNS),
+            (compared_rows(run.summaries), COMPARED_COLUMNS),
+        ):
+            if rows:
+                parts.append(markdown_table(rows, columns))
     if run.samples:
         parts.append(f"## {run.name}: samples")
         parts += [_sample(sample) for sample in _varied(run.samples)]

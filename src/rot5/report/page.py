@@ -6,7 +6,7 @@ from pathlib import Path
 from rot5.report import sections
 from rot5.report.frame import header, in_sections, write_html
 from rot5.report.html import Html, join
-from rot5.report.runs import Run, find_runs
+from rot5.report.runs import Run, find_runs, no_run
 
 
 def write_report(folder: Path) -> Path:
@@ -16,6 +16,8 @@ def write_report(folder: Path) -> Path:
     no run.
     """
     runs = find_runs(folder)
+    if not runs:
+        raise no_run(folder)
     title = folder.resolve().name
     return write_html(folder, title, _of_one(runs[0]) if runs[0].folder.path == folder else _of_several(runs))
 

@@ -1,13 +1,23 @@
 """What a report shows of one run, read from its folder; whatever the run has not written is empty."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from rot5.errors import UserError
 from rot5.report.charts import Point
 from rot5.train.run_folder import RunFolder
+
+
+class HasName(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+Named = TypeVar("Named", bound=HasName)
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,7 @@ class Run:
 
     @cached_property
     def config(self) -> dict:
-        return self.folder.config() or {}
+        return (self.folder.config() or {}) if self.folder.exists() else {}
 
     @cached_property
     def environment(self) -> dict:
@@ -90,20 +100,34 @@ class Run:
 
 
 def find_runs(folder: Path) -> list[Run]:
-    """The run that `folder` is, or the runs in it, by name with numbers in their order.
+    """The run that `folder` is, or the runs in it, by name with numbers in their order; there may be none.
 
-    Raises UserError where there is neither.
+    What holds an evaluation counts, whoever made the model: `rot5 evaluate --out` writes such folders. Raises UserError
+    where there is no folder.
     """
-    if RunFolder(folder).exists():
-        return [Run(folder.resolve().name, RunFolder(folder))]
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: give a run folder or a folder of run folders")
-    found = [Run(path.name, RunFolder(path)) for path in folder.iterdir() if RunFolder(path).exists()]
-    if not found:
-        raise UserError(
-            f"{folder} holds no run (a run folder has a config.yaml): give a run folder or a folder of them"
-        )
-    return sorted(found, key=lambda run: _natural(run.name))
+    if _is_run(folder):
+        return [Run(folder.resolve().name, RunFolder(folder))]
+    return by_name(Run(path.name, RunFolder(path)) for path in folder.iterdir() if _is_run(path))
+
+
+def no_run(folder: Path) -> UserError:
+    """What to tell of a folder that has nothing to report."""
+    return UserError(
+        f"{folder} holds no run (a run folder has a config.yaml or an eval.json, a judged one a judge.json): "
+        "give a run folder or a folder of them"
+    )
+
+
+def _is_run(folder: Path) -> bool:
+    run = RunFolder(folder)
+    return run.exists() or run.evaluation_file.is_file()
+
+
+def by_name(found: Iterable[Named]) -> list[Named]:
+    """In the order of their names, numbers in theirs."""
+    return sorted(found, key=lambda each: _natural(each.name))
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

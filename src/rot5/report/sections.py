@@ -11,11 +11,15 @@ from rot5.report.charts import STYLES, Series, line_chart
 from rot5.report.html import Html, element, join
 from rot5.report.runs import Run
 from rot5.report.tables import (
+    CLAIM_COLUMNS,
+    COMPARED_COLUMNS,
     LIKELIHOOD_COLUMNS,
     RUN_COLUMNS,
     SUMMARY_COLUMNS,
     TEXT_COLUMNS,
     cell,
+    claim_rows,
+    compared_rows,
     html_table,
     likelihood_rows,
     present,
@@ -58,13 +62,24 @@ CURVES = (
 SYSTEMS_EXPLAINED = (
     "empty says nothing; random is a reference of another example. "
     "lead-1 and lead-3 are the first sentences of the story. knows-all is the first reference, judged by the others, "
-    "or by itself (and so 100) where there is only one. references is each reference judged by the others: what one "
+    "or by itself (and so 100) where there is only one. against are the other summaries, where some were given. "
+    "references is each reference judged by the others: what one "
     "who writes like them can reach. Ends of 95 % intervals stand below each figure."
 )
 TEXT_EXPLAINED = (
     "Length is words by those of the mean reference. Coverage is the share of words in runs that the input has too, "
     "density the mean length of a word's run, novel the share of word pairs that the input has not, repeats the share "
-    "of runs of 4 words that the same text has said before."
+    "of runs of 4 words that the same text has said before. BLEU and chrF take the best match among the references and "
+    "so rise with their number: knows-all and references are judged by one reference fewer than the other systems."
+)
+CLAIMS_EXPLAINED = (
+    "A claim is a content word in its role: a name, a thing, what it is like, what was done, where, and how one felt, "
+    "the last feeling being the ending. Each figure is the share of such words that are true of the story. Invented is "
+    "the share of content words that the story has nowhere; the other false ones are said of the wrong one."
+)
+COMPARED_EXPLAINED = (
+    "Differences of the model less the other summaries of the same inputs; the model is better where the interval lies "
+    "above 0."
 )
 LIKELIHOOD_EXPLAINED = (
     "Loss of the targets in natural logarithms, and in bits per byte of their text, which does not depend on the "
@@ -119,8 +134,14 @@ def _summary_table(rows: Sequence[dict], told: dict, explained: bool) -> Html:
     caption = "Summaries" if examples is None else f"Summaries of {examples:,} examples"
     table = html_table(rows, SUMMARY_COLUMNS, caption)
     texts = len(present(rows, TEXT_COLUMNS)) > 1
-    if texts:
-        table = join([table, html_table(rows, TEXT_COLUMNS, "Text")])
+    claims, compared = claim_rows({"systems": {row["system"]: row for row in rows}}), compared_rows(told)
+    tables = [
+        table,
+        html_table(rows, TEXT_COLUMNS, "Text") if texts else None,
+        html_table(claims, CLAIM_COLUMNS, "Claims that are true") if claims else None,
+        html_table(compared, COMPARED_COLUMNS, "Compared, with paired 95 % intervals") if compared else None,
+    ]
+    table = join(tables)
     if not explained:
         return table
     settings = told.get("settings") or {}
@@ -130,6 +151,8 @@ def _summary_table(rows: Sequence[dict], told: dict, explained: bool) -> Html:
             table,
             element("p", SYSTEMS_EXPLAINED, class_="note"),
             element("p", TEXT_EXPLAINED, class_="note") if texts else None,
+            element("p", CLAIMS_EXPLAINED, class_="note") if claims else None,
+            element("p", COMPARED_EXPLAINED, class_="note") if compared else None,
             element("p", f"Settings: {how}.", class_="note") if how else None,
         ]
     )

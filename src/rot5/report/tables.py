@@ -45,6 +45,7 @@ SUMMARY_COLUMNS = (
     Column("rouge2", "ROUGE-2"),
     Column("rougeL", "ROUGE-L"),
     Column("rougeLsum", "ROUGE-Lsum"),
+    Column("original/rougeL", "ROUGE-L of lemmas"),
     Column("words", "Words"),
 )
 
@@ -60,6 +61,24 @@ TEXT_COLUMNS = (
     Column("repetition", "Repeats,\u00a0%"),
 )
 """A second table of the same systems, 90 characters wide; novel are the pairs of words that the input has not."""
+
+CLAIM_COLUMNS = (
+    Column("system", "System", text=True),
+    Column("content_true", "True,\u00a0%"),
+    Column("content_invented", "Invented,\u00a0%"),
+    Column("true/characters", "Characters"),
+    Column("true/objects", "Objects"),
+    Column("true/qualities", "Qualities"),
+    Column("true/actions", "Actions"),
+    Column("true/places", "Places"),
+    Column("true/feelings", "Feelings"),
+)
+"""A third one, where facts can be read: per cent of the content words of each kind that are true of the story."""
+
+COMPARED_COLUMNS = (
+    Column("figure", "The first less the other", text=True),
+    Column("difference", "Difference"),
+)
 
 LIKELIHOOD_COLUMNS = (
     Column("denoiser", "Kind", text=True),
@@ -93,6 +112,19 @@ def text_rows(summaries: Mapping[str, Any]) -> list[dict]:
     """Rows for `TEXT_COLUMNS` out of the `summaries` of eval.json; none where it was written without these figures."""
     rows = summary_rows(summaries)
     return rows if len(present(rows, TEXT_COLUMNS)) > 1 else []
+
+
+def claim_rows(summaries: Mapping[str, Any]) -> list[dict]:
+    """Rows for `CLAIM_COLUMNS` out of the `summaries` of eval.json; none where kinds of claims were not judged."""
+    rows = [row for row in summary_rows(summaries) if "content_true" in row]
+    return rows if any(key.startswith("true/") for row in rows for key in row) else []
+
+
+def compared_rows(summaries: Mapping[str, Any]) -> list[dict]:
+    """Rows for `COMPARED_COLUMNS` out of the `summaries` of eval.json; none where nothing was compared."""
+    named = {"rougeL": "ROUGE-L", "content_true": "Content words true, %", "exact_match": "Exact, %"}
+    compared = summaries.get("compared", {})
+    return [{"figure": named[key], "difference": compared[key]} for key in named if key in compared]
 
 
 def likelihood_rows(likelihood: Mapping[str, Any]) -> list[dict]:

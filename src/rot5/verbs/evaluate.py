@@ -1,4 +1,4 @@
-"""`rot5 evaluate`: likelihood and summaries of a model on prepared data."""
+"""`rot5 evaluate`: likelihood and summaries of a model on prepared data, or summaries that somebody else wrote."""
 
 import json
 from pathlib import Path
@@ -14,15 +14,20 @@ from rot5.data.packing import PackConfig
 from rot5.data.pairs import Pairs
 from rot5.data.tokenizer import special_ids
 from rot5.errors import UserError
-from rot5.evaluate.answers import evaluate_summaries
+from rot5.evaluate.answers import first_pairs, score_predictions, timed_summaries
 from rot5.evaluate.likelihood import as_table, measure_texts
+from rot5.evaluate.predictions import read_predictions
 from rot5.folders import write_json
 from rot5.generate import GenerateConfig, problems
 from rot5.load import Loaded, load
 from rot5.report.tables import (
+    CLAIM_COLUMNS,
+    COMPARED_COLUMNS,
     LIKELIHOOD_COLUMNS,
     SUMMARY_COLUMNS,
     TEXT_COLUMNS,
+    claim_rows,
+    compared_rows,
     likelihood_rows,
     summary_rows,
     text_rows,
@@ -38,24 +43,37 @@ MODES = {f"[{mode}]": mode for mode in ("R", "S", "X")}
 
 
 def run(config: EvaluateConfig) -> None:
-    """Score the model on the data and print the tables; the same command gives the same numbers."""
+    """Score the model or the predictions on the data and print the tables; the same command gives the same numbers."""
     settings = GenerateConfig(max_new_tokens=config.max_new_tokens, num_beams=config.num_beams)
     found = problems(settings) + ([f"summaries {config.summaries} must be at least 1"] if config.summaries < 1 else [])
+    if bool(config.model) == bool(config.predictions):
+        found.append("name a model or give --predictions, one of the two")
     if found:
         raise UserError("; ".join(found))
-    folder = RunFolder(Path(config.model))
-    data = config.data or (folder.config()["validation"] if folder.exists() else "")
+    folder = RunFolder(Path(config.model or config.out))
+    data = config.data or (folder.config()["validation"] if config.model and folder.exists() else "")
     if not data:
         raise UserError("--data is needed: a folder of prepared text or pairs")
-    loaded = load(config.model)
+    kind = _kind(Path(data))
+    if kind != "pairs" and (config.predictions or config.against):
+        raise UserError(f"{data} holds text: predictions are scored on pairs, made with `rot5 prepare --pairs`")
     out = Path(config.out) if config.out else folder.path
-    if not out.is_dir():
-        raise UserError(f"{out} is no folder: give --out for eval.json and samples.jsonl")
-    if _kind(Path(data)) == "pairs":
-        evaluation = _of_pairs(loaded, PairCorpus.open(Path(data)), config.summaries, settings, out)
+    if config.predictions:
+        if not config.out or out.is_file():
+            raise UserError("--out is needed: a folder for eval.json and samples.jsonl")
+        evaluation, samples = _of_predictions(config, PairCorpus.open(Path(data)))
     else:
-        evaluation = {"likelihood": _of_text(loaded, Corpus.open(Path(data)), folder)}
+        loaded = load(config.model)
+        if not out.is_dir():
+            raise UserError(f"{out} is no folder: give --out for eval.json and samples.jsonl")
+        if kind == "pairs":
+            evaluation, samples = _of_pairs(config, loaded, PairCorpus.open(Path(data)), settings)
+        else:
+            evaluation, samples = {"likelihood": _of_text(loaded, Corpus.open(Path(data)), folder)}, None
+    out.mkdir(parents=True, exist_ok=True)
     target = RunFolder(out)
+    if samples is not None:
+        write_samples(target.samples_file, samples)
     write_json(target.evaluation_file, target.evaluation() | evaluation)
     show(evaluation)
 
@@ -69,6 +87,10 @@ def show(evaluation: dict) -> None:
         console.print(text_table(summary_rows(evaluation["summaries"]), SUMMARY_COLUMNS, "Summaries"))
         if rows := text_rows(evaluation["summaries"]):
             console.print(text_table(rows, TEXT_COLUMNS, "Text"))
+        if rows := claim_rows(evaluation["summaries"]):
+            console.print(text_table(rows, CLAIM_COLUMNS, "Claims"))
+        if rows := compared_rows(evaluation["summaries"]):
+            console.print(text_table(rows, COMPARED_COLUMNS, "Compared"))
 
 
 def _kind(folder: Path) -> str:
@@ -88,13 +110,26 @@ def _of_text(loaded: Loaded, corpus: Corpus, folder: RunFolder) -> dict:
     return as_table(score(loaded.model, everything, loaded.tokenizer, "bf16"), rows.examples.kind_names)
 
 
-def _of_pairs(loaded: Loaded, pairs: PairCorpus, count: int, settings: GenerateConfig, out: Path) -> dict:
+def _of_predictions(config: EvaluateConfig, pairs: PairCorpus) -> tuple[dict, list[dict]]:
+    chosen = first_pairs(pairs, config.summaries)
+    predictions, against = (
+        read_predictions(Path(file), chosen) if file else [] for file in (config.predictions, config.against)
+    )
+    table, samples = score_predictions(pairs, chosen, predictions, against, config.original_rouge)
+    return {"summaries": table | _files(config)}, samples
+
+
+def _of_pairs(
+    config: EvaluateConfig, loaded: Loaded, pairs: PairCorpus, settings: GenerateConfig
+) -> tuple[dict, list[dict]]:
     ours = loaded.model.config.model_type == "rot5"
     if ours:
         pairs.check_tokenizer(loaded.tokenizer)
-    table, samples = evaluate_summaries(loaded, pairs, count, settings)
-    write_samples(RunFolder(out).samples_file, samples)
-    evaluation = {"summaries": table}
+    chosen = first_pairs(pairs, config.summaries)
+    against = read_predictions(Path(config.against), chosen) if config.against else []
+    predictions, seconds = timed_summaries(loaded, chosen, settings)
+    table, samples = score_predictions(pairs, chosen, predictions, against, config.original_rouge)
+    evaluation: dict = {"summaries": table | _files(config) | {"seconds_to_write": seconds}}
     if ours:
         examples = Pairs(pairs, special_ids(loaded.tokenizer), MODES.get(loaded.prefix), EVALUATION_SEED, shuffle=False)
         longest_input, longest_target = examples.longest()
@@ -107,7 +142,12 @@ def _of_pairs(loaded: Loaded, pairs: PairCorpus, count: int, settings: GenerateC
             loaded, [pair.input for pair in texts], [pair.target for pair in texts], "bf16", EVALUATION_EXAMPLES
         )
         evaluation["likelihood"] = as_table(scores, ("pairs",))
-    return evaluation
+    return evaluation, samples
+
+
+def _files(config: EvaluateConfig) -> dict[str, str]:
+    """Which files the figures are of."""
+    return {f"{key}_file": file for key in ("predictions", "against") if (file := getattr(config, key))}
 
 
 def _denoise_config(settings: dict | None) -> DenoiseConfig:

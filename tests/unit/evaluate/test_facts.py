@@ -10,7 +10,7 @@ import pytest
 import rot5.evaluate
 from rot5.data.storyworld import StoryWorld
 from rot5.evaluate.baselines import lead
-from rot5.evaluate.facts import content, judged_words, score_summary, verify_facts
+from rot5.evaluate.facts import content, judged_words, verify_facts
 from rot5.evaluate.reading import read
 from rot5.evaluate.summaries import score_summaries
 
@@ -27,7 +27,7 @@ def records():
 
 
 def share_true(story: str, summary: str) -> float:
-    score = score_summary(story, summary)
+    score = content(story, summary)
     return score.true_words / max(1, score.content_words)
 
 
@@ -220,16 +220,16 @@ def test_the_main_facts_of_a_story_are_counted():
     story = "Kate had a red kite. Kate and Tom were at the park. Kate lost the red kite. Tom found the red kite."
     story += " Kate was sad."
     # Kate, Tom, park, kite, lost, found, sad
-    assert score_summary(story, "Tom found the kite.").facts == 7
-    assert score_summary(story, "Tom found the kite.").covered == 3
-    assert score_summary(story, "At the park, Kate lost a kite that Tom found. Kate was sad.").covered == 7
-    assert score_summary(story, "Tom lost the kite.").covered == 2
-    assert score_summary(story, "The park was green.").covered == 1
-    assert score_summary(story, "").covered == 0
+    assert content(story, "Tom found the kite.").facts == 7
+    assert content(story, "Tom found the kite.").covered == 3
+    assert content(story, "At the park, Kate lost a kite that Tom found. Kate was sad.").covered == 7
+    assert content(story, "Tom lost the kite.").covered == 2
+    assert content(story, "The park was green.").covered == 1
+    assert content(story, "").covered == 0
 
 
 def test_reference_summaries_are_true(records):
-    scores = [score_summary(record.story, text) for record in records for text in record.summaries]
+    scores = [content(record.story, text) for record in records for text in record.summaries]
     assert sum(s.true_words for s in scores) >= 0.99 * sum(s.content_words for s in scores)
     assert sum(s.covered for s in scores) >= 0.8 * sum(s.facts for s in scores)
     assert sum(s.content_words for s in scores) > 12 * len(scores)
@@ -237,7 +237,7 @@ def test_reference_summaries_are_true(records):
 
 def test_a_story_says_all_of_itself(records):
     for record in records:
-        score = score_summary(record.story, record.story)
+        score = content(record.story, record.story)
         assert score.covered == score.facts
         assert score.true_words >= 0.9 * score.content_words
 
@@ -282,7 +282,7 @@ def test_swapped_names_cost_a_third_of_the_words(records):
         swap = {record.hero: record.other, record.other: record.hero}
         for text in record.summaries:
             wrong = re.sub(r"[A-Za-z]+", lambda match, swap=swap: swap.get(match.group(), match.group()), text)
-            score = score_summary(record.story, wrong)
+            score = content(record.story, wrong)
             true, total = true + score.true_words, total + score.content_words
     assert true < 0.67 * total
 
@@ -292,20 +292,19 @@ def test_the_summary_of_another_story_is_not_true(records):
     for record in records:
         other = next((o for o in records if o.plot == record.plot and o is not record), record)
         if other is not record:
-            score = score_summary(record.story, other.summaries[0])
+            score = content(record.story, other.summaries[0])
             true, total = true + score.true_words, total + score.content_words
     assert true < 0.2 * total
 
 
 def test_first_sentences_are_true_and_say_little(records):
-    scores = [score_summary(record.story, lead(record.story, 1)) for record in records]
+    scores = [content(record.story, lead(record.story, 1)) for record in records]
     assert sum(s.true_words for s in scores) >= 0.98 * sum(s.content_words for s in scores)
     assert sum(s.covered for s in scores) < 0.3 * sum(s.facts for s in scores)
 
 
 def test_content_is_what_the_evaluation_takes():
     summary = "Kate lost her blue kite."
-    assert content(STORY, summary) == tuple(score_summary(STORY, summary))
     figures = score_summaries([STORY], [[summary]], [summary], content=content)
     assert figures["content_true"]["mean"] == 75
 
@@ -316,3 +315,90 @@ def test_the_evaluation_shares_no_code_with_the_generator():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
             module = getattr(node, "module", None) or "" if isinstance(node, ast.ImportFrom) else ""
             assert not any("storyworld" in name for name in (module, *names)), path
+
+
+# Claims by kind
+
+
+def test_claims_have_kinds_and_the_invented_are_told_from_the_misplaced():
+    words = judged_words(STORY, "Tom lost his red kite at the beach. Zelda broke the drum. Kate was lonely.")
+    assert [(word.text, word.kind, word.true, word.invented) for word in words] == [
+        ("Tom", "characters", False, False),
+        ("lost", "actions", False, False),
+        ("red", "qualities", True, False),
+        ("kite", "objects", True, False),
+        ("beach", "places", False, True),
+        ("Zelda", "characters", False, True),
+        ("broke", "actions", False, True),
+        ("drum", "objects", True, False),
+        ("Kate", "characters", False, False),
+        ("lonely", "feelings", False, False),
+    ]
+    score = content(STORY, "Tom lost his red kite at the beach. Zelda broke the drum. Kate was lonely.")
+    assert (score.true_words, score.content_words, score.invented) == (3, 10, 3)
+    assert score.kinds == {
+        "characters": (0, 3),
+        "objects": (2, 2),
+        "qualities": (1, 1),
+        "actions": (0, 2),
+        "places": (0, 1),
+        "feelings": (0, 1),
+    }
+
+
+HAND_MADE = [
+    # (story, a right summary, the same with one wrong character)
+    (
+        "Mia had a red kite. She lost it at the park. Ben found the kite and gave it to Mia. Mia was happy.",
+        "Mia lost her red kite. Ben found it. Mia was happy.",
+        "Mia lost her red kite. Mia found it. Mia was happy.",
+    ),
+    (
+        "Tom broke the blue cup of Anna. He told her the truth. Anna forgave Tom. They were glad.",
+        "Tom broke a cup and told the truth. Anna forgave him.",
+        "Tom broke a cup and told the truth. Zoe forgave him.",
+    ),
+    (
+        "Sam fell into the pond. Lily pulled Sam out of the water and saved him. Sam thanked Lily and was grateful.",
+        "Sam fell into the pond and Lily saved him.",
+        "Lily fell into the pond and Lily saved him.",
+    ),
+    (
+        "Nora won a race against Max. Max was sad. Nora shared her cake with Max. In the end, Max was happy.",
+        "Nora won a race and shared her cake with Max.",
+        "Max won a race and shared her cake with Max.",
+    ),
+    (
+        "Leo hid the drum of Ella. Ella looked for the drum and cried. Leo said sorry and gave the drum back to Ella.",
+        "Leo hid the drum of Ella, but he said sorry.",
+        "Ella hid the drum of Ella, but he said sorry.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("story", "right", "wrong"), HAND_MADE)
+def test_one_wrong_character_lowers_the_figures(story, right, wrong):
+    of_right, of_wrong = (score_summaries([story], [[right]], [text], content) for text in (right, wrong))
+    assert of_right["content_true"]["mean"] == 100 == of_right["true/characters"]["mean"]
+    assert of_right["content_invented"]["mean"] == 0
+    assert of_wrong["content_true"]["mean"] < 100 and of_wrong["true/characters"]["mean"] < 100
+    assert (of_wrong["content_invented"]["mean"] > 0) == ("Zoe" in wrong)
+
+
+def test_only_the_figure_of_the_kind_that_is_wrong_falls(records):
+    summaries = [record.summaries[0] for record in records]
+
+    def shares(texts: list[str]) -> dict[str, float]:
+        scores = [content(record.story, text) for record, text in zip(records, texts, strict=True)]
+        counts = {kind: [score.kinds.get(kind, (0, 0)) for score in scores] for kind in ("objects", "places")}
+        return {kind: 100 * sum(t for t, _ in each) / sum(n for _, n in each) for kind, each in counts.items()}
+
+    def changed(part, other: str) -> list[str]:
+        return [text.replace(part(record), other) for record, text in zip(records, summaries, strict=True)]
+
+    right = shares(summaries)
+    assert min(right.values()) > 98
+    objects = shares(changed(lambda record: record.thing.split()[-1], "zorble"))
+    places = shares(changed(lambda record: record.place, "lighthouse"))
+    assert objects["objects"] < 60 < 95 < objects["places"]
+    assert places["places"] < 30 and places["objects"] > 95

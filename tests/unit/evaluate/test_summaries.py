@@ -3,15 +3,18 @@
 import io
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 import sacrebleu
+import simplemma
 from rich.console import Console
 from rouge_score.rouge_scorer import RougeScorer
+from stop_words import get_stop_words
 
 from rot5.evaluate.baselines import sentences
-from rot5.evaluate.facts import content
+from rot5.evaluate.facts import ContentScore, content
 from rot5.evaluate.summaries import (
     ROUGE,
     compare_predictions,
@@ -63,7 +66,8 @@ def test_scores_are_those_of_rouge_score(name, stem):
                 for reference in references
             ]
         )
-        assert rouge_scores(prediction, references, stem)[name] == pytest.approx(100 * expected, abs=1e-9)
+        words = "stemmed" if stem else "written"
+        assert rouge_scores(prediction, references, words)[name] == pytest.approx(100 * expected, abs=1e-9)
 
 
 def test_scores_worked_out_by_hand():
@@ -77,7 +81,7 @@ def test_scores_worked_out_by_hand():
 
 def test_words_are_stemmed_and_case_and_marks_ignored():
     assert rouge_scores("JUMPING cats!", ["jumped, cat"])["rouge1"] == 100
-    assert rouge_scores("JUMPING cats!", ["jumping, cat"], stem=False)["rouge1"] == 50
+    assert rouge_scores("JUMPING cats!", ["jumping, cat"], "written")["rouge1"] == 50
 
 
 def test_the_mean_over_references_is_taken_not_the_best():
@@ -99,9 +103,10 @@ def test_a_system_is_the_mean_over_examples():
     assert "content_true" not in found
 
 
-def count_words_of_story(story: str, summary: str) -> tuple[int, int, int, int]:
+def count_words_of_story(story: str, summary: str) -> ContentScore:
     words = summary.split()
-    return sum(word in story.split() for word in words), len(words), len(words) // 2, len(story.split())
+    true = sum(word in story.split() for word in words)
+    return ContentScore(true, len(words), len(words) // 2, len(story.split()), 0, {"others": (true, len(words))})
 
 
 def test_content_is_a_ratio_of_sums():
@@ -154,8 +159,8 @@ def test_one_reference_leaves_no_ceiling():
 def test_both_ways_to_take_words_are_stored_and_the_settings_say_so():
     found = score_summaries(STORIES, REFERENCES, PREDICTIONS)
     for name in ROUGE:
-        for key, stem in ((name, True), (f"unstemmed/{name}", False)):
-            scores = [rouge_scores(*each, stem)[name] for each in zip(PREDICTIONS, REFERENCES, strict=True)]
+        for key, words in ((name, "stemmed"), (f"unstemmed/{name}", "written")):
+            scores = [rouge_scores(*each, words)[name] for each in zip(PREDICTIONS, REFERENCES, strict=True)]
             assert found[key]["mean"] == pytest.approx(np.mean(scores))
     assert found["unstemmed/rouge1"]["mean"] < found["rouge1"]["mean"]
     assert "unstemmed/" in str(settings()["unstemmed"])
@@ -270,3 +275,31 @@ def test_a_second_table_has_the_figures_of_texts_where_there_are_any():
     old = {"systems": {"model": {key: found["systems"]["model"][key] for key in kept}}}
     assert text_rows(old) == text_rows({}) == []
     assert "ROUGE-L" in [column.heading for column in present(summary_rows(old), SUMMARY_COLUMNS)]
+
+
+def test_the_figures_of_the_first_rot5_are_of_lemmas_without_stop_words():
+    stop = set(get_stop_words("en"))
+
+    def simplified(text: str) -> str:
+        said = re.findall(r"[a-z0-9]+(?:'[a-z]+)*", text.lower())
+        return " ".join(simplemma.lemmatize(word, lang="en") for word in said if word not in stop).lower()
+
+    theirs = RougeScorer(["rouge1", "rougeL"], use_stemmer=False)
+    found = score_summaries(STORIES, REFERENCES, PREDICTIONS, original_rouge=True)
+    for name in ("rouge1", "rougeL"):
+        expected = [
+            np.mean([theirs.score(simplified(other), simplified(text))[name].fmeasure for other in others])
+            for text, others in zip(PREDICTIONS, REFERENCES, strict=True)
+        ]
+        assert found[f"original/{name}"]["mean"] == pytest.approx(100 * np.mean(expected))
+    assert found["original/rougeL"]["mean"] != pytest.approx(found["rougeL"]["mean"])
+    assert rouge_scores("The kites were broken.", ["a broken kite"], "lemmas")["rouge1"] == 100
+
+
+def test_the_figures_of_the_first_rot5_come_on_request_and_are_named():
+    without, asked = (compare_systems(STORIES, REFERENCES, PREDICTIONS, original_rouge=on) for on in (False, True))
+    assert not any("original" in key for key in (*without["settings"], *without["systems"]["model"]))
+    assert all("original/rougeL" in figures for figures in asked["systems"].values())
+    assert "simplemma 2" in asked["settings"]["original"] and "stop-words 2018" in asked["settings"]["original"]
+    headings = [column.heading for column in present(summary_rows(asked), SUMMARY_COLUMNS)]
+    assert headings[-1] == "Words" and "ROUGE-L of lemmas" in headings

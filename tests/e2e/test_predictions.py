@@ -1,0 +1,114 @@
+"""`rot5 evaluate --predictions` as users call it: summaries that somebody else wrote, scored and compared."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rot5.data.corpus import PairCorpus
+from rot5.evaluate.baselines import lead
+from rot5.evaluate.facts import content
+from rot5.evaluate.summaries import compare_predictions, score_summaries
+
+
+@pytest.fixture
+def place(corpora, tmp_path, monkeypatch) -> Path:
+    """A working folder with the pairs `held-out`, and predictions of them as text and as JSON lines."""
+    shutil.copytree(corpora / "held-out", tmp_path / "held-out")
+    pairs = list(PairCorpus.open(corpora / "held-out").references())
+    first = [lead(pair.input, 1) for pair in pairs]
+    (tmp_path / "first.txt").write_text("\n".join(first) + "\n")
+    rows = [{"index": pair.index, "input": pair.input, "prediction": pair.target} for pair in pairs]
+    (tmp_path / "known.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def evaluation(folder: str) -> dict:
+    return json.loads(Path(folder, "eval.json").read_text())
+
+
+def written_samples() -> list[str]:
+    return [json.loads(line)["prediction"] for line in Path("scores/samples.jsonl").read_text().splitlines()]
+
+
+def test_texts_of_somebody_else_are_scored_as_a_models_would_be(rot5, place):
+    called = rot5("evaluate", "--predictions", "first.txt", "--data", "held-out", "--out", "scores")
+    assert (called.code, called.err) == (0, "")
+    assert "Summaries" in called.out and "Claims" in called.out and "Likelihood" not in called.out
+    pairs = list(PairCorpus.open("held-out").references())
+    written = Path("first.txt").read_text().splitlines()
+    inputs, references = [pair.input for pair in pairs], [pair.references for pair in pairs]
+    systems = evaluation("scores")["summaries"]["systems"]
+    assert systems["model"] == json.loads(json.dumps(score_summaries(inputs, references, written, content)))
+    assert systems["model"] == systems["lead-1"]
+    assert written_samples() == written
+    assert evaluation("scores")["summaries"]["predictions_file"] == "first.txt"
+
+    again = rot5("evaluate", "--predictions", "scores/samples.jsonl", "--data", "held-out", "--out", "again")
+    assert again.code == 0 and again.out == called.out
+    assert evaluation("again")["summaries"]["systems"] == systems
+
+
+def test_two_files_are_compared_pair_by_pair(rot5, place):
+    words = ("--data", "held-out", "--out", "scores", "--original_rouge", "true")
+    called = rot5("evaluate", "--predictions", "known.jsonl", "--against", "first.txt", *words)
+    assert (called.code, called.err) == (0, "") and "Compared" in called.out and "of lemmas" in called.out
+    pairs = list(PairCorpus.open("held-out").references())
+    expected = compare_predictions(
+        [pair.target for pair in pairs],
+        Path("first.txt").read_text().splitlines(),
+        [pair.references for pair in pairs],
+        [pair.input for pair in pairs],
+        content,
+    )
+    found = evaluation("scores")["summaries"]
+    assert found["compared"] == json.loads(json.dumps(expected)) and found["compared"]["rougeL"]["low"] > 0
+    assert found["systems"]["against"]["rougeL"] == found["systems"]["lead-1"]["rougeL"]
+    called = rot5("report", "scores", "--markdown", "scores/results.md")
+    assert called.code == 0, called
+    page = Path("scores/report.html").read_text()
+    assert "against" in page and "The first less the other" in page and "Invented" in page
+    assert "The first less the other" in Path("scores/results.md").read_text()
+
+
+def test_empty_lines_are_empty_predictions_and_the_first_pairs_may_do(rot5, place):
+    Path("few.txt").write_text("\nMia ran.\n\n")
+    called = rot5("evaluate", "--predictions", "few.txt", "--data", "held-out", "--out", "scores", "--summaries", 3)
+    assert (called.code, called.err) == (0, "")
+    assert written_samples() == ["", "Mia ran.", ""]
+
+
+@pytest.mark.parametrize(
+    ("words", "phrases"),
+    [
+        ("--predictions short.txt", ["short.txt holds 2 predictions for 8 pairs", "--summaries"]),
+        ("--predictions first.txt --against short.txt", ["short.txt holds 2 predictions for 8 pairs"]),
+        ("--predictions torn.jsonl", ["torn.jsonl, line 2", "not valid JSON"]),
+        ("--predictions other.jsonl", ["other.jsonl, line 1", "`prediction`"]),
+        ("--predictions moved.jsonl", ["moved.jsonl, line 1", "`input`"]),
+        ("--predictions empty.txt", ["empty.txt are empty"]),
+        ("--predictions latin.txt", ["latin.txt are not UTF-8"]),
+        ("--predictions nowhere.txt", ["cannot read the predictions nowhere.txt"]),
+        ("--predictions first.txt --model nowhere", ["one of the two"]),
+        ("", ["name a model or give --predictions"]),
+        ("--predictions first.txt --data text", ["text holds text", "--pairs"]),
+        ("--predictions first.txt --out first.txt", ["--out is needed"]),
+    ],
+)
+def test_a_mistake_is_told_in_one_line_and_nothing_is_written(rot5, place, corpora, words, phrases):
+    Path("short.txt").write_text("Mia ran.\nTom sang.\n")
+    Path("torn.jsonl").write_text('{"prediction": "Mia ran."}\n{"prediction"\n')
+    Path("other.jsonl").write_text('{"summary": "Mia ran."}\n')
+    Path("moved.jsonl").write_text("".join(reversed(Path("known.jsonl").read_text().splitlines(keepends=True))))
+    Path("empty.txt").write_text("\n \n")
+    Path("latin.txt").write_bytes("Málaga\n".encode("latin-1"))
+    shutil.copytree(corpora / "validation", "text")
+    before = sorted(Path().rglob("*"))
+    given = words.split()
+    called = rot5("evaluate", *given, *(() if "--data" in given else ("--data", "held-out")),
+                  *(() if "--out" in given else ("--out", "scores")))  # fmt: skip
+    assert called.code == 2 and called.err.startswith("rot5: error: ") and called.err.count("\n") == 1, called
+    assert all(phrase in called.err for phrase in phrases), called.err
+    assert sorted(Path().rglob("*")) == before
