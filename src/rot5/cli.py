@@ -27,6 +27,7 @@ VERBS = {
     "evaluate": Verb("EvaluateConfig", "rot5.verbs.evaluate", "model", "likelihood and summaries of a model"),
     "judge": Verb("JudgeConfig", "rot5.verbs.judge", "model", "completed stories graded by a large language model"),
     "summarize": Verb("SummarizeConfig", "rot5.verbs.summarize", "input", "a summary of your own text"),
+    "study": Verb("StudyConfig", "rot5.study.run", "file", "variants compared at matched budgets, over seeds"),
     "export": Verb("ExportConfig", "rot5.verbs.export", "model", "a model as a folder for transformers"),
     "report": Verb("ReportConfig", "rot5.verbs.report", "folder", "one HTML page about a run or a folder of runs"),
     "bench": Verb("BenchConfig", "rot5.bench.run", "what", "speed and memory, measured here"),

@@ -1,0 +1,51 @@
+"""Budgets of pretraining: story tokens, operations or seconds, turned into updates."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from rot5.build import denoising_rows, shape
+from rot5.config import PretrainConfig
+from rot5.data.corpus import Corpus
+from rot5.data.tokenizer import special_ids
+from rot5.model.costs import forward_flops
+
+BACKWARD_AND_FORWARD = 3
+"""Operations of a training step as multiples of those of its forward pass."""
+EXAMPLES = 512
+"""Examples from which the operations per story token are estimated."""
+
+
+def with_budget(config: PretrainConfig, budget: Mapping[str, float], seconds_per_step: float) -> PretrainConfig:
+    """The run with as many updates as its budget allows; unchanged without a budget.
+
+    Tokens and operations become passes over the corpus, so that runs of equal budget on the same rows make the same
+    number of updates; seconds become updates by a measured `seconds_per_step`.
+    """
+    if not budget:
+        return config
+    ((kind, amount),) = budget.items()
+    if kind == "seconds":
+        return replace(config, train=replace(config.train, steps=max(1, round(amount / seconds_per_step))))
+    tokens = amount if kind == "story_tokens" else amount / flops_per_story_token(config)
+    epochs = tokens / Corpus.open(Path(config.corpus)).num_tokens
+    return replace(config, train=replace(config.train, steps=0, epochs=epochs))
+
+
+def flops_per_story_token(config: PretrainConfig) -> float:
+    """Operations of training, forward and backward, for each raw token of the corpus, at this run's objective."""
+    corpus = Corpus.open(Path(config.corpus))
+    specials = special_ids(corpus.tokenizer())
+    rows = denoising_rows(corpus, specials, config.denoise, config.pack, config.seed, shuffle=True)
+    plan = rows.examples.plan(np.arange(min(EXAMPLES, len(rows.examples))))
+    of_model = lru_cache(maxsize=None)(
+        lambda inputs, targets: forward_flops(shape(config.model, specials), inputs, targets)
+    )
+    total = 0
+    for inputs, targets in zip(plan.input_lengths.tolist(), plan.target_lengths.tolist(), strict=True):
+        cost = of_model(inputs, targets)
+        total += inputs * cost.encoder_token + targets * cost.decoder_token
+    return BACKWARD_AND_FORWARD * total / int(plan.story_tokens.sum())

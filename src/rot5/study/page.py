@@ -1,0 +1,188 @@
+"""What a study found, as one HTML page and as Markdown: tables over seeds, paired differences, curves, samples."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rot5.report import sections
+from rot5.report.charts import Point, Series, line_chart
+from rot5.report.frame import Section, header, in_sections, write_html
+from rot5.report.html import Html, element, join
+from rot5.report.markdown import markdown_table
+from rot5.report.runs import Run
+from rot5.report.tables import Column, html_table
+from rot5.study.compare import metric
+from rot5.study.runs import Chain
+
+Finished = Mapping[str, Sequence[Chain]]
+
+ABOUT_INTERVALS = (
+    "Means over seeds, with 95 % intervals of Student's t over seeds: what another seed would do, on these same "
+    "validation texts. Intervals over texts are in the report of each run."
+)
+ABOUT_DIFFERENCES = (
+    "Differences are taken seed by seed: seed s of a variant reads the same text in the same order as seed s of the "
+    "baseline. A difference whose interval holds 0 is within noise. Many comparisons stand here: of twenty that are "
+    "nothing, one will look like something."
+)
+ABOUT_SECONDS = (
+    "Seconds are updates times the time of an update, which was measured for each variant side by side with the "
+    "baseline's; the noise of the hours in which runs were made is not in them."
+)
+ABOUT_TUNING = "Each setting was tried with the first seed; bits per byte of the validation targets decided."
+
+DIFFERENCE_COLUMNS = (
+    Column("variant", "Variant", text=True),
+    Column("metric", "Figure", text=True),
+    Column("difference", "Difference", digits=4),
+    Column("seeds", "Seeds"),
+    Column("verdict", "Verdict", text=True),
+)
+TUNING_COLUMNS = (
+    Column("variant", "Variant", text=True),
+    Column("setting", "Setting", text=True),
+    Column("share", "Of the budget,\u00a0%", digits=0, scale=100),
+    Column("score", "Bits per byte", digits=4),
+    Column("chosen", "", text=True),
+)
+
+
+def write_page(out: Path, results: Mapping[str, Any], finished: Finished, file: Path, markdown: Path | None) -> Path:
+    """Write `report.html` into a study's folder, and its tables as Markdown where asked; return the page's path."""
+    tables = [
+        ("Result", result_rows(results, finished), result_columns(results), ABOUT_INTERVALS),
+        (f"Against {results['baseline']}", difference_rows(results), DIFFERENCE_COLUMNS, ABOUT_DIFFERENCES),
+        ("Tuning", tuning_rows(results), TUNING_COLUMNS, ABOUT_TUNING),
+    ]
+    command = f"rot5 study {file}"
+    if markdown:
+        parts = [f"# {results['study']}", results["about"], f"Written by `{command} --markdown {markdown}`."]
+        for title, rows, columns, about in tables:
+            if rows:
+                parts += [f"## {title}", about, markdown_table(rows, columns)]
+        markdown.parent.mkdir(parents=True, exist_ok=True)
+        markdown.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    shown: list[Section] = [
+        (title, join([html_table(rows, columns, title), element("p", about, class_="note")]))
+        for title, rows, columns, about in tables
+        if rows
+    ]
+    shown.insert(2, ("Curves", curves(results, finished)))
+    shown += [("Samples", samples(finished)), ("Reproduce", element("pre", element("code", command), tabindex=0))]
+    return write_html(out, results["study"], join([header(results["study"], results["about"]), in_sections(shown)]))
+
+
+def _interval(found: Mapping[str, Any]) -> object:
+    """A mean with its interval where there is one."""
+    return found["mean"] if found["low"] is None else {key: found[key] for key in ("mean", "low", "high")}
+
+
+def result_columns(results: Mapping[str, Any]) -> list[Column]:
+    """What every variant is shown by: its size, its cost, and all figures."""
+    keys = dict.fromkeys(key for figures in results["variants"].values() for key in figures)
+    return [
+        Column("variant", "Variant", text=True),
+        Column("parameters", "Parameters"),
+        Column("steps", "Updates"),
+        Column("story_tokens", "Story tokens"),
+        Column("ratio", "Time of an update", digits=2),
+        Column("seeds", "Seeds"),
+        *(Column(key, metric(key).heading, digits=metric(key).digits) for key in keys),
+    ]
+
+
+def result_rows(results: Mapping[str, Any], finished: Finished) -> list[dict]:
+    """One row per variant."""
+    rows = []
+    for name, figures in results["variants"].items():
+        run = Run(name, finished[name][0].pretrain.folder)
+        rows.append(
+            {
+                "variant": name,
+                "parameters": run.parameters,
+                "steps": run.last("step"),
+                "story_tokens": run.last("story_tokens"),
+                "ratio": results["paces"][name]["ratio"],
+                "seeds": len(finished[name]),
+                **{key: _interval(found) for key, found in figures.items()},
+            }
+        )
+    return rows
+
+
+def difference_rows(results: Mapping[str, Any]) -> list[dict]:
+    """One row per variant and figure."""
+    return [
+        {
+            "variant": name,
+            "metric": metric(key).heading,
+            "difference": _interval(found),
+            "seeds": found["seeds"],
+            "verdict": found["verdict"],
+        }
+        for name, figures in results["differences"].items()
+        for key, found in figures.items()
+    ]
+
+
+def tuning_rows(results: Mapping[str, Any]) -> list[dict]:
+    """One row per trial."""
+    return [
+        {
+            "variant": name,
+            "setting": ", ".join(f"{key} {value}" for key, value in trial["changes"].items()),
+            "share": found["share"],
+            "score": trial["score"],
+            "chosen": _chosen(found) if trial["changes"] == found["chosen"] else "",
+        }
+        for name, found in results["tuned"].items()
+        for trial in found["trials"]
+    ]
+
+
+def _chosen(found: Mapping[str, Any]) -> str:
+    return "chosen, at the end of what was tried" if found["at_edge"] else "chosen"
+
+
+def curves(results: Mapping[str, Any], finished: Finished) -> Html | None:
+    """Validation and training loss of every variant, by story tokens and by seconds, as means over seeds."""
+    charts = []
+    for verb, key, title, unit in (
+        ("pretrain", "eval/bits_per_byte", "Validation", "bits per byte"),
+        ("pretrain", "train/loss", "Training", "nats per target"),
+        ("finetune", "eval/bits_per_byte", "Validation of tuning", "bits per byte"),
+    ):
+        runs = {
+            name: [Run(name, run.folder) for each in chains for run in each.runs if run.verb == verb]
+            for name, chains in finished.items()
+        }
+        for along in ("story tokens", "seconds"):
+            if along == "seconds" and verb == "finetune":
+                continue
+            series = [
+                Series(name, mean_curve(of_one, key, along, results["paces"][name]["seconds"]), n)
+                for n, (name, of_one) in enumerate(runs.items())
+                if of_one
+            ]
+            charts.append(line_chart(f"{title}, by {along}", unit, series, along=along, log=True))
+    drawn = [chart for chart in charts if chart is not None]
+    note = element("p", ABOUT_SECONDS, class_="note")
+    return join([element("div", *drawn, class_="charts"), note]) if drawn else None
+
+
+def mean_curve(runs: Sequence[Run], key: str, along: str, seconds_per_step: float) -> list[Point]:
+    """The mean over runs of a metric at the steps that all of them have told it, along story tokens or seconds."""
+    by_step = [{record["step"]: record for record in run.metrics if key in record} for run in runs]
+    points = []
+    for step in sorted(set.intersection(*(set(found) for found in by_step))):
+        told = [found[step] for found in by_step]
+        x = step * seconds_per_step if along == "seconds" else np.mean([record["story_tokens"] for record in told])
+        points.append((float(x), float(np.mean([record[key] for record in told]))))
+    return points
+
+
+def samples(finished: Finished) -> Html | None:
+    """What the first seed of each variant writes for the same inputs."""
+    return sections.samples([Run(name, chains[0].last.folder) for name, chains in finished.items() if chains])

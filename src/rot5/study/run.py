@@ -1,0 +1,109 @@
+"""`rot5 study`: runs what a study file names and is not there yet, then compares."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rot5.config import FinetuneConfig, PrepareConfig, PretrainConfig, StudyConfig
+from rot5.data.corpus import MANIFEST
+from rot5.errors import UserError
+from rot5.folders import write_json
+from rot5.study.compare import compare
+from rot5.study.file import Study, Variant, read_study
+from rot5.study.pace import paces
+from rot5.study.page import write_page
+from rot5.study.record import check_unchanged, sole
+from rot5.study.runs import Chain, chain, complete, identity, typed
+from rot5.study.tune import tune
+from rot5.verbs import prepare
+
+
+def run(config: StudyConfig) -> None:
+    """Make the missing data and runs, compare what is there, and say what failed."""
+    if config.jobs < 1:
+        raise UserError(f"jobs {config.jobs} must be at least 1")
+    study = read_study(Path(config.file))
+    out, runs = Path(config.out or f"runs/studies/{study.name}"), Path(config.runs)
+    failed: dict[str, str] = {}
+    with sole(runs) as lock:
+
+        def make(chains: Sequence[Chain]) -> None:
+            failed.update(complete(chains, runs, config.jobs, _tell, lock))
+
+        _prepare(study, runs)
+        check_unchanged(
+            out, {variant.name: _meaning(variant, runs) for variant in study.variants}, config.accept_changes
+        )
+        timed = _paces(study, runs, out, max(1, (os.cpu_count() or 1) // config.jobs))
+        tuned = tune(study, runs, {name: each["seconds"] for name, each in timed.items()}, make)
+        chains = {
+            variant.name: [chain(variant, seed, runs, timed[variant.name]["seconds"]) for seed in study.seeds]
+            for variant in tuned.variants
+        }
+        make([of_one[n] for n in range(len(study.seeds)) for of_one in chains.values()])
+    finished = {name: [each for each in of_one if each.last.done()] for name, of_one in chains.items()}
+    if not any(finished.values()):
+        raise UserError(f"no run finished: {_told(failed)}")
+    results = {
+        "study": study.name,
+        "about": study.about,
+        "seeds": list(study.seeds),
+        "baseline": study.baseline,
+        "families": {variant.name: variant.family for variant in study.variants},
+        "paces": timed,
+        "tuned": tuned.told,
+        **compare(finished, study.baseline),
+    }
+    write_json(out / "results.json", results)
+    print(write_page(out, results, finished, Path(config.file), Path(config.markdown) if config.markdown else None))
+    if failed:
+        raise UserError(f"{len(failed)} runs failed ({_told(failed)}); the others are compared; call again to retry")
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
+def _told(failed: dict[str, str]) -> str:
+    return "; ".join(f"{title}: {words}" for title, words in failed.items())
+
+
+def _prepare(study: Study, runs: Path) -> None:
+    """Make the prepared data that is missing."""
+    for settings in study.data:
+        config = typed(PrepareConfig, settings, runs)
+        if not (Path(config.out) / MANIFEST).is_file():
+            prepare.run(config)
+
+
+def _meaning(variant: Variant, runs: Path) -> dict[str, Any]:
+    """What a variant stands for, seeds apart: refused settings come to light here, before any work."""
+    stages = {"pretrain": (PretrainConfig, variant.pretrain), "finetune": (FinetuneConfig, variant.finetune)}
+    meaning: dict[str, Any] = {"budget": dict(variant.budget), "grid": dict(variant.grid), "share": variant.share}
+    for name, (kind, settings) in stages.items():
+        if settings:
+            meaning[name] = identity(typed(kind, settings, runs, out="", seed=0))
+    return meaning
+
+
+def _paces(study: Study, runs: Path, out: Path, threads: int) -> dict[str, dict[str, float]]:
+    """Seconds per step of every variant, measured when the study is begun and kept; budgets in seconds rest on them."""
+    path = out / "paces.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    configs = {
+        variant.family: typed(PretrainConfig, variant.pretrain, runs, out="", seed=0) for variant in study.variants
+    }
+    family = {variant.name: variant.family for variant in study.variants}
+    told = {name: identity(config) for name, config in configs.items()}
+    missing = {name: config for name, config in configs.items() if known.get(name, {}).get("settings") != told[name]}
+    if missing:
+        torch.set_num_threads(threads)
+        baseline = family[study.baseline]
+        measured = paces({baseline: configs[baseline]} | missing, baseline, _tell)
+        known |= {name: {**measured[name], "threads": threads, "settings": told[name]} for name in missing}
+        write_json(path, known)
+    return {name: {key: value for key, value in known[family[name]].items() if key != "settings"} for name in family}

@@ -1,0 +1,189 @@
+"""The runs of a study: which there are, which are done, and how the missing ones are made.
+
+A run is known by what decides its result, so that studies with equal runs share them, and a study that is begun again
+makes only what is missing.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rot5.config import FinetuneConfig, PretrainConfig, read
+from rot5.data.corpus import MANIFEST
+from rot5.study.budget import with_budget
+from rot5.study.file import Variant, as_yaml, merged
+from rot5.train.run_folder import RunFolder
+
+DATA = ("corpus", "pairs", "validation")
+"""Settings that name prepared data: a run is known by what is in it, not by where it lies."""
+POLL_SECONDS = 0.2
+LAST_LINES = 3
+REPORT = "report.html"
+"""What a run writes when all else is there."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: the verb that makes it and all its settings."""
+
+    verb: str
+    config: PretrainConfig | FinetuneConfig
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(Path(self.config.out))
+
+    @property
+    def name(self) -> str:
+        return self.folder.path.name
+
+    def done(self) -> bool:
+        """Whether the run has been trained to its end and evaluated."""
+        return (self.folder.path / REPORT).is_file()
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A variant with one seed: its pretraining, and its tuning where there is one."""
+
+    variant: str
+    seed: int
+    pretrain: Run
+    finetune: Run | None
+
+    @property
+    def last(self) -> Run:
+        return self.finetune or self.pretrain
+
+    @property
+    def runs(self) -> list[Run]:
+        return [self.pretrain, self.finetune] if self.finetune else [self.pretrain]
+
+
+def chain(variant: Variant, seed: int, runs: Path, seconds_per_step: float) -> Chain:
+    """The runs of a variant with a seed. Raises UserError for settings that the verbs refuse."""
+    config = typed(PretrainConfig, variant.pretrain, runs, out="", seed=seed)
+    pretrain = _named("pretrain", with_budget(config, variant.budget, seconds_per_step), runs)
+    if not variant.finetune:
+        return Chain(variant.name, seed, pretrain, None)
+    settings = merged(variant.finetune, {"init": pretrain.config.out})
+    tuned = typed(FinetuneConfig, settings, runs, out="", seed=seed)
+    return Chain(variant.name, seed, pretrain, _named("finetune", tuned, runs))
+
+
+def typed(kind: type, settings: Mapping[str, Any], runs: Path, **more: object) -> Any:
+    """Settings of a verb, read and checked as a recipe is. Raises UserError for what the verb would refuse to read."""
+    with tempfile.TemporaryDirectory(dir=runs) as folder:
+        path = Path(folder) / "study.yaml"
+        path.write_text(as_yaml({**settings, **more}), encoding="utf-8")
+        return read(kind, kind.__name__.removesuffix("Config").lower(), ["--config", str(path)])
+
+
+def _named(verb: str, config: PretrainConfig | FinetuneConfig, runs: Path) -> Run:
+    digest = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()
+    return Run(verb, replace(config, out=str(runs / f"{verb}-{digest[:12]}")))
+
+
+def identity(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
+    """What decides a run's result, as plain values: its settings, with data by content and a start by its name."""
+    settings = asdict(config)
+    del settings["out"]
+    for key in DATA:
+        if key in settings:
+            settings[key] = content(Path(settings[key]))
+    if settings.get("init"):
+        settings["init"] = Path(settings["init"]).name
+    return json.loads(json.dumps(settings))
+
+
+def content(folder: Path) -> str:
+    """A fingerprint of prepared data: of its tokens and of its tokenizer, wherever it came from."""
+    found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    kept = {key: value for key, value in found.items() if key not in ("source", "licence")}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def complete(wanted: Sequence[Chain], runs: Path, jobs: int, tell: Callable[[str], None], lock: int) -> dict[str, str]:
+    """Make every run of the chains that is missing, `jobs` at a time; all pretraining before all tuning.
+
+    Returns, for each variant and seed that failed, the last words of its run; the others go on regardless.
+    """
+    failed: dict[str, str] = {}
+    for verb in ("pretrain", "finetune"):
+        missing: dict[str, tuple[Run, str]] = {}
+        for each in wanted:
+            run = next((run for run in each.runs if run.verb == verb), None)
+            title = f"{each.variant}, seed {each.seed}"
+            if run and not run.done() and title not in failed:
+                missing.setdefault(run.name, (run, title))
+        failed |= _make(list(missing.values()), runs, jobs, tell, lock)
+    return failed
+
+
+def _make(
+    missing: Sequence[tuple[Run, str]], runs: Path, jobs: int, tell: Callable[[str], None], lock: int
+) -> dict[str, str]:
+    waiting, active, failed, done = list(missing), {}, {}, 0
+    try:
+        while waiting or active:
+            while waiting and len(active) < jobs:
+                run, title = waiting.pop(0)
+                active[_start(run, runs, jobs, lock)] = (run, title, time.monotonic())
+            for process in [process for process in active if process.poll() is not None]:
+                run, title, began = active.pop(process)
+                done += 1
+                head = f"[{done}/{len(missing)}] {run.verb} of {title}"
+                if run.done():
+                    tell(f"{head}: {headline(run)}, {(time.monotonic() - began) / 60:.1f} min")
+                else:
+                    failed[title] = _last_words(runs, run)
+                    tell(f"{head} failed: {failed[title]}")
+            time.sleep(POLL_SECONDS)
+    finally:
+        for process in active:
+            process.terminate()
+        for process in active:
+            process.wait()
+    return failed
+
+
+def _start(run: Run, runs: Path, jobs: int, lock: int) -> subprocess.Popen:
+    """Start a run, or take it up; it holds on to the lock of the study for as long as it lives."""
+    for name in ("recipes", "logs"):
+        (runs / name).mkdir(parents=True, exist_ok=True)
+    recipe = runs / "recipes" / f"{run.name}.yaml"
+    recipe.write_text(as_yaml(json.loads(json.dumps(asdict(run.config)))), encoding="utf-8")
+    words = [sys.executable, "-m", "rot5.cli", run.verb, "--config", str(recipe), "--resume"]
+    environment = dict(os.environ)
+    if jobs > 1:
+        environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
+    with _log(runs, run).open("ab") as log:
+        return subprocess.Popen(words, stdout=log, stderr=log, env=environment, pass_fds=(lock,))
+
+
+def _log(runs: Path, run: Run) -> Path:
+    return runs / "logs" / f"{run.name}.log"
+
+
+def _last_words(runs: Path, run: Run) -> str:
+    lines = [line for line in _log(runs, run).read_text(encoding="utf-8", errors="replace").splitlines() if line]
+    errors = [line for line in lines if line.startswith("rot5: error: ")]
+    return errors[-1].removeprefix("rot5: error: ") if errors else " | ".join(lines[-LAST_LINES:])
+
+
+def headline(run: Run) -> str:
+    """A run's result in a few words."""
+    found = run.folder.evaluation()
+    words = [f"{found['likelihood']['overall']['bits_per_byte']['mean']:.4f} bits per byte"]
+    model = found.get("summaries", {}).get("systems", {}).get("model", {})
+    if "rougeL" in model:
+        words.append(f"ROUGE-L {model['rougeL']['mean']:.1f}")
+    return ", ".join(words)
