@@ -1,0 +1,70 @@
+"""Time of training: known rates come out of timed steps, and a published figure out of a data sheet."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from rot5.model.configuration_rot5 import Rot5Config
+from rot5.model.presets import PRESETS
+from rot5.sizing import calibration
+from rot5.sizing.compute import Load, packed_load
+from rot5.sizing.time import HARDWARE, Rates, Work, seconds_of, step_seconds, step_work
+
+RATES = Rates(5e-12, 3e-11, 1e-9, 4e-10, 5e-9, 2.5e-9, 5e-3)
+
+
+def shape_of(preset: str) -> Rot5Config:
+    return Rot5Config(vocab_size=PRESETS[preset].vocab_size, **PRESETS[preset].shape)
+
+
+def probe_works() -> list[Work]:
+    device = torch.device("cpu")
+    return [calibration._probe_step(probe, device)[0] for probe in calibration.PROBES]
+
+
+def test_known_rates_come_out_of_the_steps_of_the_probes():
+    works = probe_works()
+    found = calibration.share_out(works, [seconds_of(work, RATES) for work in works], RATES[0], RATES[1])
+    assert found == pytest.approx(RATES, rel=1e-3)
+
+
+def test_noise_in_the_probes_moves_predictions_little():
+    works = probe_works()
+    noisy = [seconds_of(work, RATES) * (1.05 if n % 2 else 0.95) for n, work in enumerate(works)]
+    found = calibration.share_out(works, noisy, RATES[0], RATES[1])
+    for preset in ("1m", "demo", "mini"):
+        work = step_work(shape_of(preset), 4, packed_load(4, 512, 312))
+        assert seconds_of(work, found) == pytest.approx(seconds_of(work, RATES), rel=0.15), preset
+
+
+def test_no_probe_is_a_preset():
+    shapes = {(p.shape["d_model"], p.shape["num_layers"]) for p in PRESETS.values()}
+    assert not shapes & {(probe.width, probe.layers) for probe in calibration.PROBES}
+
+
+def test_probes_really_take_steps():
+    _, step = calibration._probe_step(calibration.PROBES[0]._replace(width=32, rows=1), torch.device("cpu"))
+    step()
+    step()
+
+
+def test_a_published_figure_out_of_the_data_sheet():
+    """nanoT5 (arXiv:2309.02373): T5 1.1 base, 128 rows of 512 / 114 tokens, 0.56 s a step on an A100-80GB."""
+    load = Load(128 * 512, 128 * 114, 0, 0, 0, 128)
+    seconds = step_seconds(shape_of("t5-v1_1-base"), 128, load, HARDWARE["A100-80GB"])
+    assert seconds == pytest.approx(0.56, rel=0.3)
+
+
+def test_time_follows_the_work():
+    shape, load = shape_of("mini"), packed_load(4, 512, 312)
+    hardware = dataclasses.replace(HARDWARE["H200"], measured=RATES, cuda=False)
+    once = step_seconds(shape, 4, load, hardware)
+    assert once == pytest.approx(seconds_of(step_work(shape, 4, load), RATES))
+    assert once < step_seconds(shape, 4, load, hardware, checkpointing=True) < once * 4 / 3
+    assert 1.8 * once < step_seconds(shape, 4, load, hardware, micro_batches=2) < 2 * once
+    assert (
+        step_seconds(shape_of("1m"), 4, load, hardware) < once < step_seconds(shape_of("base-gqa"), 4, load, hardware)
+    )
+    faster, slower = HARDWARE["H100-SXM"], HARDWARE["A100-80GB"]
+    assert step_seconds(shape, 4, load, faster) < step_seconds(shape, 4, load, slower)
