@@ -208,6 +208,21 @@ def test_any_sequence_to_sequence_model_summarizes(rot5, house, foreign, tmp_pat
     assert scores["perplexity"]["mean"] == pytest.approx(math.exp(scores["loss"]["mean"]))
 
 
+def test_a_model_without_sentinels_is_scored_on_the_same_masks_as_ours(rot5, house, foreign, tmp_path):
+    words = ("--data", house.folder / "more-text", "--out", tmp_path)
+    called = rot5("evaluate", foreign, *words, "--objective", house.pretrained.path)
+    assert (called.code, called.err) == (0, "")
+    found = RunFolder(tmp_path).evaluation()["likelihood"]
+    ours = house.pretrained.evaluation()["likelihood"]
+    assert "overall" not in found and found["of_examples"] == ours["overall"]["examples"]
+    assert (found["S"]["bytes"], found["S"]["examples"]) == (ours["S"]["bytes"], ours["S"]["examples"])
+    assert "Skipped, R: " in called.out and "it has no sentinels" in called.out
+    assert rot5("report", tmp_path).code == 0
+    assert "it has no sentinels" in (tmp_path / "report.html").read_text()
+    called = rot5("evaluate", foreign, *words, "--objective", house.tuned.path)
+    assert called.code == 2 and "is no pretraining run" in called.err
+
+
 def test_the_prefix_of_a_model_goes_before_the_text(rot5, foreign, tmp_path):
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 

@@ -129,12 +129,21 @@ def byte_lengths(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
 
     Over the ids of a non-empty text these add up to the text's bytes and one more, for the space put in front.
     """
-    lengths = np.zeros(len(tokenizer), dtype=np.int32)
+    return np.array([len(spelled) for spelled in spellings(tokenizer)], dtype=np.int32)
+
+
+def spellings(tokenizer: PreTrainedTokenizerFast) -> list[bytes]:
+    """The UTF-8 bytes of text that each id spells, none for special tokens; lengths as in `byte_lengths`.
+
+    Together those of a non-empty text's ids are the text, with one space in front.
+    """
+    spelled = [b""] * len(tokenizer)
     special = tokenizer.get_added_vocab()
     for piece, index in _model(tokenizer)["vocab"].items():
         if piece not in special:
-            lengths[index] = 1 if _BYTE.fullmatch(piece) else len(piece.replace(SPACE, " ").encode())
-    return lengths
+            byte = _BYTE.fullmatch(piece)
+            spelled[index] = bytes([int(byte[1], 16)]) if byte else piece.replace(SPACE, " ").encode()
+    return spelled
 
 
 def fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:

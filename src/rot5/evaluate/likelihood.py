@@ -42,12 +42,29 @@ def measure_texts(
     """Score target texts behind input texts, by any sequence-to-sequence model and its own tokenizer.
 
     Bytes are those of the target texts and one more, for the space put in front: as `byte_lengths` counts them, so that
-    models of any tokenizer stand in one table. Examples of like length are scored together, padded.
+    models of any tokenizer stand in one table.
     """
-    tokenizer, pad = loaded.tokenizer, loaded.tokenizer.pad_token_id
-    assert isinstance(pad, int)
+    tokenizer = loaded.tokenizer
     sources = [tokenizer(loaded.prefix + text).input_ids for text in inputs]
     answers = [tokenizer(text_target=text).input_ids for text in targets]
+    return Likelihood(
+        np.zeros(len(sources), dtype=np.int64),
+        measure_ids(loaded, sources, answers, precision, batch_examples),
+        np.array([len(answer) for answer in answers]),
+        np.array([len(text.encode()) + 1 for text in targets]),
+    )
+
+
+def measure_ids(
+    loaded: Loaded,
+    sources: Sequence[Sequence[int]],
+    answers: Sequence[Sequence[int]],
+    precision: str,
+    batch_examples: int,
+) -> np.ndarray:
+    """Nats float64[N] of target ids behind input ids; examples of like length are scored together, padded."""
+    pad = loaded.tokenizer.pad_token_id
+    assert isinstance(pad, int)
     nats = np.zeros(len(sources))
     by_length = sorted(range(len(sources)), key=lambda n: len(sources[n]) + len(answers[n]))
     for first in range(0, len(by_length), batch_examples):
@@ -59,12 +76,7 @@ def measure_texts(
         with torch.inference_mode(), autocast(ids.device, precision):
             logits = loaded.model(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False).logits
         nats[chosen] = token_cross_entropy(logits, labels).double().sum(dim=1).cpu().numpy()
-    return Likelihood(
-        np.zeros(len(nats), dtype=np.int64),
-        nats,
-        np.array([len(answer) for answer in answers]),
-        np.array([len(text.encode()) + 1 for text in targets]),
-    )
+    return nats
 
 
 def _padded(rows: Sequence[Sequence[int]], filler: int) -> torch.Tensor:

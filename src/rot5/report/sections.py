@@ -164,7 +164,14 @@ def likelihood(run: Run) -> Html | None:
     if not rows:
         return None
     table = html_table(rows, LIKELIHOOD_COLUMNS, "Loss on the targets of examples of each kind")
-    return join([table, element("p", LIKELIHOOD_EXPLAINED, class_="note")])
+    skipped = run.likelihood.get("skipped")
+    return join(
+        [
+            table,
+            element("p", LIKELIHOOD_EXPLAINED, class_="note"),
+            element("p", f"Left out: {'; '.join(skipped)}.", class_="note") if skipped else None,
+        ]
+    )
 
 
 def curves(run: Run) -> Html | None:

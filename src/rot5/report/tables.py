@@ -84,6 +84,7 @@ LIKELIHOOD_COLUMNS = (
     Column("denoiser", "Kind", text=True),
     Column("loss", "Nats per target", digits=3),
     Column("bits_per_byte", "Bits per byte", digits=3),
+    Column("examples", "Examples"),
     Column("targets", "Targets"),
     Column("share_of_targets", "Share of targets,\u00a0%", scale=100),
     Column("bytes", "Bytes"),

@@ -9,7 +9,7 @@ from rot5.build import EVALUATION_SEED, denoising_rows, score
 from rot5.config import EvaluateConfig
 from rot5.data.batches import PackedRows
 from rot5.data.corpus import MANIFEST, Corpus, PairCorpus
-from rot5.data.denoise import DenoiseConfig, DenoiserConfig
+from rot5.data.denoise import DenoiseConfig, Denoised, DenoiserConfig
 from rot5.data.packing import PackConfig
 from rot5.data.pairs import Pairs
 from rot5.data.tokenizer import special_ids
@@ -17,6 +17,7 @@ from rot5.errors import UserError
 from rot5.evaluate.answers import first_pairs, score_predictions, timed_summaries
 from rot5.evaluate.likelihood import as_table, measure_texts
 from rot5.evaluate.predictions import read_predictions
+from rot5.evaluate.spelled import measure_spelled
 from rot5.folders import write_json
 from rot5.generate import GenerateConfig, problems
 from rot5.load import Loaded, load
@@ -37,7 +38,7 @@ from rot5.train.run_folder import RunFolder
 from rot5.train.samples import write_samples
 
 EVALUATION_EXAMPLES = 16
-"""Pairs scored together by models that know no packed rows."""
+"""Pairs or denoising examples scored together by models that know no packed rows."""
 
 MODES = {f"[{mode}]": mode for mode in ("R", "S", "X")}
 
@@ -69,7 +70,7 @@ def run(config: EvaluateConfig) -> None:
         if kind == "pairs":
             evaluation, samples = _of_pairs(config, loaded, PairCorpus.open(Path(data)), settings)
         else:
-            evaluation, samples = {"likelihood": _of_text(loaded, Corpus.open(Path(data)), folder)}, None
+            evaluation, samples = {"likelihood": _of_text(config, loaded, Corpus.open(Path(data)), folder)}, None
     out.mkdir(parents=True, exist_ok=True)
     target = RunFolder(out)
     if samples is not None:
@@ -83,6 +84,8 @@ def show(evaluation: dict) -> None:
     console = Console(width=None if Console().is_terminal else 140)
     if "likelihood" in evaluation:
         console.print(text_table(likelihood_rows(evaluation["likelihood"]), LIKELIHOOD_COLUMNS, "Likelihood"))
+        for left_out in evaluation["likelihood"].get("skipped", ()):
+            console.print(f"Skipped, {left_out}", highlight=False)
     if "summaries" in evaluation:
         console.print(text_table(summary_rows(evaluation["summaries"]), SUMMARY_COLUMNS, "Summaries"))
         if rows := text_rows(evaluation["summaries"]):
@@ -100,14 +103,25 @@ def _kind(folder: Path) -> str:
     return json.loads(manifest.read_text(encoding="utf-8"))["kind"]
 
 
-def _of_text(loaded: Loaded, corpus: Corpus, folder: RunFolder) -> dict:
-    corpus.check_tokenizer(loaded.tokenizer)
+def _of_text(config: EvaluateConfig, loaded: Loaded, corpus: Corpus, folder: RunFolder) -> dict:
+    ours = loaded.model.config.model_type == "rot5"
+    if ours:
+        corpus.check_tokenizer(loaded.tokenizer)
+    if config.objective:
+        folder = RunFolder(Path(config.objective))
+        if not folder.exists() or "denoise" not in folder.config():
+            raise UserError(f"objective {config.objective} is no pretraining run: name the folder of one")
     settings = folder.config() if folder.exists() else {}
     objective = _denoise_config(settings.get("denoise"))
     pack = PackConfig(**settings["pack"]) if "pack" in settings else PackConfig()
-    rows = denoising_rows(corpus, special_ids(loaded.tokenizer), objective, pack, EVALUATION_SEED, shuffle=False)
-    everything = PackedRows(rows.examples, pack, special_ids(loaded.tokenizer), len(rows.examples))
-    return as_table(score(loaded.model, everything, loaded.tokenizer, "bf16"), rows.examples.kind_names)
+    tokenizer = corpus.tokenizer()
+    specials = special_ids(tokenizer)
+    examples = denoising_rows(corpus, specials, objective, pack, EVALUATION_SEED, shuffle=False).examples
+    assert isinstance(examples, Denoised)
+    if not ours:
+        return measure_spelled(loaded, examples, tokenizer, "bf16", EVALUATION_EXAMPLES)
+    everything = PackedRows(examples, pack, specials, len(examples))
+    return as_table(score(loaded.model, everything, tokenizer, "bf16"), examples.kind_names)
 
 
 def _of_predictions(config: EvaluateConfig, pairs: PairCorpus) -> tuple[dict, list[dict]]:
