@@ -259,9 +259,10 @@ class BenchConfig:
     """Speed and memory, measured here."""
 
     what: str = "train"
-    """train: story tokens per second of packed training; moe: steps with experts beside dense ones."""
+    """train: story tokens per second of packed training; moe: steps with experts beside dense ones; plan: memory and
+    time beside what rot5 plan says of them."""
     preset: str = "mini"
-    """Shape of the model."""
+    """Shape of the model; plan takes several with commas between them."""
     corpus: str = ""
     """Prepared corpus whose text is trained on; default: StoryWorld with the full vocabulary."""
     rounds: int = 5

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from rot5.bench.moe import bench_moe
+from rot5.bench.plan import bench_plan
 from rot5.bench.train import bench_train
 from rot5.config import BenchConfig
 from rot5.data import packing
 from rot5.errors import UserError, nearest
 from rot5.folders import write_json
 
-BENCHES = {"train": bench_train, "moe": bench_moe}
+BENCHES = {"train": bench_train, "moe": bench_moe, "plan": bench_plan}
 COUNTS = ("rounds", "batch_rows")
 
 
