@@ -45,7 +45,12 @@ def words(text: str) -> tuple[str, ...]:
     >>> words("Don't go, Tom!")
     ("don't", 'go', 'tom')
     """
-    return tuple(_WORD.findall(text.lower()))
+    return tuple(cut_words(text))
+
+
+def cut_words(text: str) -> list[str]:
+    """As `words`, for texts that are met once: nothing is remembered."""
+    return _WORD.findall(text.lower())
 
 
 def _ngrams(text: str, n: int) -> list[tuple[str, ...]]:
