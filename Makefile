@@ -4,10 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-slow check format clean
+.PHONY: demo teaching notebook test test-slow check format clean
 
 demo: $(INSTALLED)          ## train a summarizer from nothing, with a report (about ten minutes on two cores)
 	$(BIN)/rot5 demo --overwrite true
+
+teaching: $(INSTALLED)      ## every step of a language model on a small task, printed (a few minutes)
+	MPLBACKEND=Agg $(BIN)/python examples/teaching/teaching.py
+
+notebook: $(INSTALLED)      ## the same as a notebook, made from the script and run
+	$(BIN)/python scripts/make_notebook.py
 
 test: $(INSTALLED)          ## the fast tests, no network
 	$(BIN)/pytest -n 2 --dist loadgroup
