@@ -150,16 +150,13 @@ class EvaluateConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeConfig:
-    """Openings of stories completed by a model and graded by a large language model; a re-run asks nothing twice."""
+    """Openings of stories completed by a model, measured, and graded by a large language model; a re-run asks nothing
+    twice, and without a judge nothing is asked at all."""
 
     model: str
     """Run folder, model folder or hub name; an encoder-decoder or a causal language model."""
     prompts: str
     """File of openings: JSON lines with `opening` and, together, `kind` and `instruction`."""
-    judge_url: str
-    """What stands before /chat/completions at the judge's server; the key comes from the variable ROT5_JUDGE_KEY."""
-    judge_model: str
-    """The judge's name on that server."""
     out: str
     """Folder for completions.jsonl, answers.jsonl, grades.jsonl and judge.json; the same one continues."""
     samples: int = 10
@@ -185,6 +182,13 @@ class JudgeConfig:
     retries: int = 5
     """Repetitions of a request that failed in passing, behind waits that double."""
 
+    judge_url: str = ""
+    """What stands before /chat/completions at the judge's server; the key comes from the variable ROT5_JUDGE_KEY. Empty
+    for measures without a judge."""
+    judge_model: str = ""
+    """The judge's name on that server."""
+    training: str = ""
+    """Folder of the prepared corpus that the model was trained on: how much of the completions stands in it."""
 
 @dataclass(frozen=True, kw_only=True)
 class SummarizeConfig:

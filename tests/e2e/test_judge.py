@@ -1,5 +1,6 @@
 """`rot5 judge` as users call it: completions, an estimate, a judge that behaves or does not, and one table."""
 
+import html
 import json
 import shutil
 import threading
@@ -9,8 +10,10 @@ import pytest
 from judge_server import GOOD, chat, serving, varied
 from transformers import GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
 
-from rot5.data.corpus import Corpus
+from rot5.data.corpus import Corpus, documents
 from rot5.evaluate import completions, judge
+from rot5.evaluate.completion_measures import measure_completions
+from rot5.evaluate.rubric import Opening
 
 KEY = "sk-not-to-be-seen-anywhere"
 PROMPTS = [
@@ -18,7 +21,8 @@ PROMPTS = [
     {"opening": "The cat ran home."},
     {"opening": "Amy had a whistle.", "kind": "words", "instruction": "Words: ball, dog"},
 ]
-FILES = {"answers.jsonl", "completions.json", "completions.jsonl", "grades.jsonl", "judge.json"}
+DRAWN = {"completions.json", "completions.jsonl", "openings.jsonl", "judge.json"}
+FILES = DRAWN | {"answers.jsonl", "grades.jsonl"}
 
 
 @pytest.fixture(scope="module")
@@ -260,3 +264,64 @@ def test_completions_of_another_protocol_are_not_mixed_in(rot5, place):
         write("out/completions.jsonl", [rows[0], rows[2], *rows[1:2], *rows[3:]])
         refused(rot5(*words(server)), "completions.jsonl, line 2")
         assert len(server.requests) == asked
+
+
+def test_without_a_judge_everything_is_measured_and_nothing_asked(rot5, place, corpora):
+    given = ("judge", "ours", "--prompts", "prompts.jsonl", "--out", "out", "--samples", 2, "--max_new_tokens", 40)
+    with serving(varied) as server:
+        called = rot5(*given, "--training", corpora / "stories")
+        assert (called.code, called.err) == (0, "") and not server.requests
+        assert "Without a judge" in called.out and "In training" in called.out and "Grades" not in called.out
+        assert {path.name for path in Path("out").iterdir()} == DRAWN
+        found = json.loads(Path("out/judge.json").read_text())
+        texts = [row["completion"] for row in lines("out/completions.jsonl")]
+        stories = list(documents(Corpus.open(corpora / "stories")))
+        openings = [Opening(row["opening"], row.get("instruction", ""), row.get("kind", "")) for row in PROMPTS]
+        expected = measure_completions(openings, [texts[n : n + 2] for n in range(0, 6, 2)], stories)
+        assert found["offline"] == json.loads(json.dumps(expected)) and "grades" not in found
+        assert found["offline"]["instructions_checked"] == 4
+
+        asked = rot5(*given, "--judge_url", server.url, "--judge_model", "big")
+        assert asked.code == 0 and "Grades" in asked.out and server.requests
+        graded = json.loads(Path("out/judge.json").read_text())
+        assert rot5(*given, "--training", corpora / "stories").code == 0
+        again = json.loads(Path("out/judge.json").read_text())
+        assert again["grades"] == graded["grades"] and again["protocol"]["judge_model"] == "big"
+        assert again["offline"] == found["offline"]
+
+
+def test_documents_of_a_corpus_are_the_texts_it_was_made_of(corpora):
+    from rot5.data.sources import SourceConfig
+    from rot5.data.sources import documents as texts
+
+    written = list(texts(SourceConfig(name="storyworld", limit=300)))
+    assert list(documents(Corpus.open(corpora / "stories"))) == written
+
+
+def test_judged_folders_are_reported_by_themselves_and_side_by_side(rot5, place):
+    with serving(varied) as server:
+        assert rot5(*words(server, "ours", "all/ours")).code == 0
+        assert rot5(*words(server, "gpt2", "all/gpt2")).code == 0
+    called = rot5("report", "all/ours")
+    assert called == (0, "all/ours/report.html\n", "")
+    first = lines("all/ours/completions.jsonl")[0]["completion"]
+    grammar = json.loads(Path("all/ours/judge.json").read_text())["grades"]["grammar"]
+    graded = lines("all/ours/grades.jsonl")[0]["grades"]["grammar"]
+    page = html.unescape(Path("all/ours/report.html").read_text())
+    for expected in (
+        first,
+        f"{grammar['mean']:.2f}",
+        f"{grammar['low']:.2f} to {grammar['high']:.2f}",
+        "6-7",
+        "Judge: big",
+    ):
+        assert expected in page, expected
+    assert f"grammar {graded:g}, " in page and "Words: ball, dog" in page and "Names told" in page
+    called = rot5("report", "all", "--markdown", "all/results.md")
+    assert called.code == 0 and called.err == ""
+    page, results = Path("all/report.html").read_text(), Path("all/results.md").read_text()
+    assert page.count(">gpt2<") >= 3 and page.count(">ours<") >= 3 and page.count("Opening 1<") == 1
+    assert "## Grades" in results and "| gpt2 |" in results and "| ours |" in results
+    Path("all/ours/grades.jsonl").unlink()
+    write("all/gpt2/openings.jsonl", [])
+    assert rot5("report", "all").code == 0

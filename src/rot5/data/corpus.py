@@ -30,6 +30,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 REFERENCES = "references.jsonl"
 _CHARACTERS_PER_BATCH = 1 << 20
+_DOCUMENTS_AT_ONCE = 1024
 
 
 def prepare(
@@ -176,6 +177,15 @@ class Corpus:
     def verify(self) -> None:
         """Read every file and raise UserError if one is not as it was written."""
         _verify(self.folder, self.manifest)
+
+
+def documents(corpus: Corpus) -> Iterator[str]:
+    """The texts of a corpus in their order; a bounded number is in memory at a time."""
+    tokenizer = corpus.tokenizer()
+    for first in range(0, corpus.num_documents, _DOCUMENTS_AT_ONCE):
+        chosen = np.arange(first, min(first + _DOCUMENTS_AT_ONCE, corpus.num_documents))
+        rows = corpus.read(chosen, np.zeros_like(chosen), corpus.lengths[chosen])
+        yield from tokenizer.batch_decode([rows.row(n).tolist() for n in range(len(chosen))], skip_special_tokens=False)
 
 
 class PairCorpus:

@@ -5,6 +5,16 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from rot5.report.judged import (
+    AGES_COLUMNS,
+    MODELS_COLUMNS,
+    OFFLINE_COLUMNS,
+    Judged,
+    ages_of_all,
+    find_judged,
+    grades_of_all,
+    measures_of_all,
+)
 from rot5.report.runs import Run, find_runs, no_run
 from rot5.report.tables import (
     CLAIM_COLUMNS,
@@ -42,15 +52,18 @@ def markdown_table(rows: Sequence[Row], columns: Sequence[Column]) -> str:
 
 def write_markdown(folder: Path, path: Path) -> Path:
     """Write the results of a run folder, or of a folder of them, to `path`. Raises UserError where there is no run."""
-    runs = find_runs(folder)
-    if not runs:
+    runs, found = find_runs(folder), find_judged(folder)
+    if not runs and not found:
         raise no_run(folder)
+    machine = f" {_machine(runs[0])}" if runs else ""
     parts = [
         f"# Results of {folder.resolve().name}",
-        f"Written by `rot5 report {folder} --markdown {path}`. {_machine(runs[0])} "
+        f"Written by `rot5 report {folder} --markdown {path}`.{machine} "
         "Intervals are 95 % bootstrap intervals over documents.",
-        markdown_table([run.overview() for run in runs], RUN_COLUMNS),
     ]
+    if runs:
+        parts.append(markdown_table([run.overview() for run in runs], RUN_COLUMNS))
+    parts += _of_judged(found)
     for run in runs:
         parts += _of(run)
     commands = [shlex.join(run.command) for run in runs if run.command]
@@ -64,6 +77,15 @@ def write_markdown(folder: Path, path: Path) -> Path:
 def _machine(run: Run) -> str:
     told = run.environment
     return f"Machine: {told['device']}, {told['threads']} threads, torch {told['torch']}." if "device" in told else ""
+
+
+def _of_judged(found: Sequence[Judged]) -> list[str]:
+    parts = []
+    if graded := grades_of_all(found):
+        parts += ["## Grades", markdown_table(graded, MODELS_COLUMNS), markdown_table(ages_of_all(found), AGES_COLUMNS)]
+    if measured := measures_of_all(found):
+        parts += ["## Measures of completions", markdown_table(measured, OFFLINE_COLUMNS)]
+    return parts
 
 
 def _of(run: Run) -> list[str]:

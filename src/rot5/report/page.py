@@ -3,32 +3,54 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rot5.report import sections
+from rot5.report import judged, sections
 from rot5.report.frame import header, in_sections, write_html
 from rot5.report.html import Html, join
+from rot5.report.judged import Judged, find_judged
 from rot5.report.runs import Run, find_runs, no_run
 
 
 def write_report(folder: Path) -> Path:
     """Write `report.html` into a run folder, or into a folder of run folders, and return its path.
 
-    A run folder has a config.yaml; whatever else a run has not written yet is left out. Raises UserError where there is
-    no run.
+    A run folder has a config.yaml or an eval.json, a folder of `rot5 judge` a judge.json; whatever else is not there
+    yet is left out. Raises UserError where there is nothing to report.
     """
-    runs = find_runs(folder)
-    if not runs:
+    runs, found = find_runs(folder), find_judged(folder)
+    if not runs and not found:
         raise no_run(folder)
     title = folder.resolve().name
-    return write_html(folder, title, _of_one(runs[0]) if runs[0].folder.path == folder else _of_several(runs))
+    if not runs:
+        body = _of_judged(title, found)
+    elif runs[0].folder.path == folder:
+        body = _of_one(runs[0], found)
+    else:
+        body = _of_several(runs, found)
+    return write_html(folder, title, body)
 
 
-def _of_one(run: Run) -> Html:
+def _of_judged(title: str, found: Sequence[Judged]) -> Html:
+    several = f"{len(found)} models side by side." if len(found) > 1 else "One model."
+    about = f"Openings of stories, completed, measured and graded. {several}"
+    return join([header(title, about), in_sections(_judged_sections(found))])
+
+
+def _judged_sections(found: Sequence[Judged]) -> list[tuple[str, Html | None]]:
+    return [
+        ("Grades", judged.grades(found)),
+        ("Measures of completions", judged.measures(found)),
+        ("Completions", judged.completions(found)),
+    ]
+
+
+def _of_one(run: Run, found: Sequence[Judged]) -> Html:
     body = in_sections(
         [
             ("Summaries", sections.summaries(run)),
             ("Likelihood", sections.likelihood(run)),
             ("Curves", sections.curves(run)),
             ("Samples", sections.samples([run])),
+            *_judged_sections(found),
             ("Reproduce", sections.commands([run])),
             ("Settings", sections.details(run)),
         ]
@@ -37,13 +59,14 @@ def _of_one(run: Run) -> Html:
     return join([header(run.name, about), sections.figures(run), body])
 
 
-def _of_several(runs: Sequence[Run]) -> Html:
+def _of_several(runs: Sequence[Run], found: Sequence[Judged]) -> Html:
     body = in_sections(
         [
             ("Runs", sections.run_table(runs)),
             ("Summaries", sections.summaries_of_all(runs)),
             ("Curves", sections.curves_of_all(runs)),
             ("Samples", sections.samples(runs)),
+            *_judged_sections(found),
             ("Reproduce", sections.commands(runs)),
             *((run.name, _part(run)) for run in runs),
         ]

@@ -1,4 +1,4 @@
-"""`rot5 judge`: openings of stories completed by a model, and the completions graded by a large language model."""
+"""`rot5 judge`: openings of stories completed by a model; the completions measured, and graded by a language model."""
 
 import hashlib
 import json
@@ -8,49 +8,42 @@ from pathlib import Path
 from rich.console import Console
 
 from rot5.config import JudgeConfig
+from rot5.data.corpus import Corpus, documents
 from rot5.errors import UserError
 from rot5.evaluate import completions, judge, rubric
+from rot5.evaluate.completion_measures import measure_completions
 from rot5.evaluate.completions import SampleConfig
 from rot5.evaluate.judge import Answers, Endpoint, Judge
 from rot5.evaluate.rubric import Grades, Opening
 from rot5.folders import write_json
-from rot5.report.tables import Column, text_table
+from rot5.report.judged import (
+    AGE_COLUMNS,
+    GRADE_COLUMNS,
+    OFFLINE_COLUMNS,
+    age_rows,
+    grade_rows,
+    offline_row,
+)
+from rot5.report.tables import text_table
 from rot5.train.run_folder import difference
 from rot5.train.samples import write_samples
 
-GRADE_COLUMNS = (
-    Column("dimension", "Grade, 1 to 10", text=True),
-    Column("mean", "Mean", digits=2),
-    Column("answers", "Answers"),
-    Column("openings", "Openings"),
-)
-AGE_COLUMNS = (
-    Column("age", "Age group", text=True),
-    Column("years", "Years", text=True),
-    Column("share", "Share,\u00a0%", scale=100),
-)
-
 
 def run(config: JudgeConfig) -> None:
-    """Complete, estimate, ask, and print the table; what was done before is not done again."""
+    """Complete, measure, estimate, ask, and print the tables; what was done before is not done again."""
     drawing = SampleConfig(
         samples=config.samples,
         temperature=config.temperature,
         max_new_tokens=config.max_new_tokens,
         seed=config.seed,
     )
-    endpoint = Endpoint(
-        url=config.judge_url,
-        model=config.judge_model,
-        answer_tokens=config.answer_tokens,
-        parallel=config.parallel,
-        timeout=config.timeout,
-        retries=config.retries,
-    )
-    if found := completions.problems(drawing) + judge.problems(endpoint) + _price_problems(config):
+    endpoint = _endpoint(config) if config.judge_url or config.judge_model else None
+    judging = judge.problems(endpoint) + _price_problems(config) if endpoint else []
+    if found := completions.problems(drawing) + judging:
         raise UserError("; ".join(found))
-    key = judge.key_of_environment()
+    key = judge.key_of_environment() if endpoint else ""
     openings = rubric.read_openings(Path(config.prompts))
+    training = Corpus.open(Path(config.training)) if config.training else None
     out = Path(config.out)
     drawn = {
         "model": config.model,
@@ -60,6 +53,40 @@ def run(config: JudgeConfig) -> None:
         "top_p": 1.0,
     }
     texts = _completed(out, openings, drawn, drawing)
+    write_samples(out / "openings.jsonl", [asdict(opening) for opening in openings])
+    graded = _judged(config, endpoint, key, openings, texts) if endpoint else _graded_before(out)
+    offline = measure_completions(openings, texts, documents(training) if training else None)
+    protocol = drawn | graded.pop("protocol", {}) | ({"training": config.training} if training else {})
+    found = {"protocol": protocol, **graded, "offline": offline}
+    write_json(out / "judge.json", found)
+    show(found)
+
+
+def show(found: dict) -> None:
+    """Print the tables of a judge.json."""
+    console = Console(width=None if Console().is_terminal else 140)
+    console.print(text_table([offline_row("model", found["offline"])], OFFLINE_COLUMNS, "Without a judge"))
+    if "grades" not in found:
+        return
+    console.print(text_table(grade_rows(found), GRADE_COLUMNS, "Grades"))
+    console.print(text_table(age_rows(found), AGE_COLUMNS, "Age of the writer, as guessed"))
+    console.print(f"{found['judged']} judged, {found['unreadable']} unreadable", highlight=False)
+
+
+def _endpoint(config: JudgeConfig) -> Endpoint:
+    return Endpoint(
+        url=config.judge_url,
+        model=config.judge_model,
+        answer_tokens=config.answer_tokens,
+        parallel=config.parallel,
+        timeout=config.timeout,
+        retries=config.retries,
+    )
+
+
+def _judged(config: JudgeConfig, endpoint: Endpoint, key: str, openings: list[Opening], texts: list[list[str]]) -> dict:
+    """Ask, write the grades, and give what judge.json says of them. Raises UserError if no answer could be read."""
+    out = Path(config.out)
     asked = [
         endpoint.request(rubric.question(opening, text))
         for opening, of_one in zip(openings, texts, strict=True)
@@ -82,30 +109,22 @@ def run(config: JudgeConfig) -> None:
             f"{answers.path}, and remove it to ask again"
         )
     found = rubric.summarize([grades[n : n + config.samples] for n in range(0, len(grades), config.samples)])
-    protocol = drawn | {
+    protocol = {
         "judge_url": config.judge_url,
         "judge_model": config.judge_model,
         "judge_temperature": 0,
         "answer_tokens": config.answer_tokens,
         "rubric_sha256": rubric.fingerprint(),
     }
-    write_json(out / "judge.json", {"protocol": protocol, **found})
-    show(found)
+    return {"protocol": protocol, **found}
 
 
-def show(found: dict) -> None:
-    """Print the tables of `rubric.summarize`."""
-    console = Console(width=None if Console().is_terminal else 140)
-    intervals = [
-        {"dimension": name, "mean": figures, "answers": figures["answers"], "openings": figures["openings"]}
-        for name, figures in found["grades"].items()
-    ]
-    ages = [
-        {"age": letter, "years": rubric.AGE_GROUPS[letter], "share": share} for letter, share in found["ages"].items()
-    ]
-    console.print(text_table(intervals, GRADE_COLUMNS, "Grades"))
-    console.print(text_table(ages, AGE_COLUMNS, "Age of the writer, as guessed"))
-    console.print(f"{found['judged']} judged, {found['unreadable']} unreadable", highlight=False)
+def _graded_before(out: Path) -> dict:
+    """What an earlier call with a judge found of the same completions, or nothing."""
+    if not (out / "judge.json").is_file():
+        return {}
+    before = json.loads((out / "judge.json").read_text(encoding="utf-8"))
+    return {key: value for key, value in before.items() if key != "offline"} if "grades" in before else {}
 
 
 def _price_problems(config: JudgeConfig) -> list[str]:
