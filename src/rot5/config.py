@@ -57,7 +57,8 @@ class PrepareConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanConfig:
-    """What a model costs: parameters and forward operations, before anything is trained."""
+    """What a model costs before anything is trained: parameters and operations; with `tokens`, time and memory of
+    training it; with `flops`, or `tokens` without a preset, which size is best."""
 
     preset: str = "all"
     """Shape of the model; all lists every preset."""
@@ -67,6 +68,28 @@ class PlanConfig:
     """Decoder tokens of a document."""
     vocab_size: int = 0
     """Ids of the tokenizer; 0 for those that the preset's size is stated for."""
+    tokens: float = 0.0
+    """Story tokens to train on: what that takes, or, without a preset, the size for so much text."""
+    flops: float = 0.0
+    """Training operations to spend: the best size and amount of text for them."""
+    law: str = "chinchilla"
+    """Law of size: chinchilla, or a JSON file with laws that were fitted, which is then shown beside it."""
+    hardware: str = "A100-80GB"
+    """What to train on: A100-80GB, H100-SXM, H200, RTX-4090, L4, or here, which measures this machine first."""
+    devices: int = 1
+    """How many of them, each with rows of its own."""
+    price_per_hour: float = 0.0
+    """Price of one device."""
+    batch_rows: int = 16
+    """Packed rows that each device takes in a step."""
+    pack: PackConfig = field(default_factory=PackConfig)
+    """The rows."""
+    document_length: int = 230
+    """Story tokens of a document."""
+    optimizer: str = "adamw"
+    """adamw, adamw_rms, adafactor or muon."""
+    checkpointing: bool = False
+    """Keep each layer's input alone and make the rest again in the backward pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +182,13 @@ class JudgeConfig:
     """File of openings: JSON lines with `opening` and, together, `kind` and `instruction`."""
     out: str
     """Folder for completions.jsonl, answers.jsonl, grades.jsonl and judge.json; the same one continues."""
+    judge_url: str = ""
+    """What stands before /chat/completions at the judge's server; the key comes from the variable ROT5_JUDGE_KEY. Empty
+    for measures without a judge."""
+    judge_model: str = ""
+    """The judge's name on that server."""
+    training: str = ""
+    """Folder of the prepared corpus that the model was trained on: how much of the completions stands in it."""
     samples: int = 10
     """Completions of each opening."""
     temperature: float = 1.0
@@ -182,13 +212,6 @@ class JudgeConfig:
     retries: int = 5
     """Repetitions of a request that failed in passing, behind waits that double."""
 
-    judge_url: str = ""
-    """What stands before /chat/completions at the judge's server; the key comes from the variable ROT5_JUDGE_KEY. Empty
-    for measures without a judge."""
-    judge_model: str = ""
-    """The judge's name on that server."""
-    training: str = ""
-    """Folder of the prepared corpus that the model was trained on: how much of the completions stands in it."""
 
 @dataclass(frozen=True, kw_only=True)
 class SummarizeConfig:

@@ -1,5 +1,7 @@
 """`rot5 plan`: what every preset costs, in figures that can be read off."""
 
+import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rot5.model.presets import PRESETS
+from rot5.sizing.laws import law_from
 
 
 def lines_of(out: str) -> dict[str, list[str]]:
@@ -60,6 +63,13 @@ def test_settings_replace_lengths_and_vocabulary(rot5):
         (["--encoder_length", "0", "--decoder_length", "-1"], ["encoder_length 0", "decoder_length -1", "at least 1"]),
         (["mini", "--vocab_size", "-5"], ["vocab_size -5"]),
         (["mini", "--vocab", "5"], ["unknown setting 'vocab'"]),
+        (["mini", "--tokens", "-1"], ["tokens -1"]),
+        (["mini", "--tokens", "1e9", "--flops", "1e18"], ["both given", "give tokens instead"]),
+        (["mini", "--flops", "1e18"], ["preset mini has one"]),
+        (["mini", "--tokens", "1e9", "--hardware", "H20"], ["hardware 'H20'", "did you mean H200?"]),
+        (["mini", "--tokens", "1e9", "--optimizer", "adam"], ["did you mean adamw?"]),
+        (["mini", "--tokens", "1e9", "--devices", "0", "--batch_rows", "0"], ["devices 0", "batch_rows 0"]),
+        (["--flops", "1e18", "--law", "/nowhere/law.json"], ["cannot read the law /nowhere/law.json"]),
     ],
 )
 def test_mistakes_are_told_in_one_line(rot5, words, told):
@@ -67,6 +77,42 @@ def test_mistakes_are_told_in_one_line(rot5, words, told):
     assert called.code == 2 and called.out == ""
     assert called.err.startswith("rot5: error: ") and called.err.count("\n") == 1
     assert all(part in called.err for part in told)
+
+
+def test_the_size_for_the_original_experiments_text(rot5):
+    lines = lines_of(rot5("plan", "--tokens", 2 * 684_805_492).out)
+    assert lines["chinchilla"][:4] == ["3.65e+17", "48,013,003", "1,369,610,984", "mini"]
+
+
+def test_sizes_for_a_budget_by_fitted_laws(rot5, tmp_path):
+    path = tmp_path / "law.json"
+    parametric = {"kind": "parametric", "E": 0.6, "A": 60, "alpha": 0.35, "B": 200, "beta": 0.4, "k": 7.0}
+    isoflop = {"kind": "isoflop", "a": 0.5, "c": -2.0, "k": 7.0}
+    path.write_text(json.dumps({"parametric": {"law": parametric}, "isoflop": {"law": isoflop}}))
+    called = rot5("plan", "--flops", "1e16", "--law", path)
+    rows = {line[:24].strip(): line[24:].split() for line in called.out.splitlines()}
+    assert called.err == "" and "chinchilla" in called.out
+    best = law_from({"parametric": {"law": parametric}}).optimal(1e16)
+    assert rows["fitted loss"][:3] == ["1.00e+16", f"{round(best.parameters):,}", f"{round(best.tokens):,}"]
+    assert rows["fitted to equal budgets"][:2] == ["1.00e+16", f"{round(math.exp(-2) * 1e8):,}"]
+    path.write_text("{}")
+    called = rot5("plan", "--flops", "1e16", "--law", path)
+    assert called.code == 2 and "no law here" in called.err and called.err.count("\n") == 1
+
+
+def test_what_training_takes(rot5):
+    words = ["mini", "--tokens", "1e9", "--hardware", "H200", "--devices", 2, "--price_per_hour", 3]
+    called = rot5("plan", *words)
+    rows = {line[:40].strip(): line[40:].split() for line in called.out.splitlines()}
+    assert called.code == 0 and rows["Story tokens"] == ["1,000,000,000"]
+    hours, cost = float(rows["Hours"][0]), float(rows["Cost"][0])
+    assert cost == pytest.approx(hours * 2 * 3, abs=0.05) and hours > 0
+    memory = {words[0]: words[1:] for line in called.out.splitlines() if len(words := line.split()) == 3}
+    assert float(memory["weights"][0]) == pytest.approx(2 * float(memory["weights"][1]), abs=0.011)
+    assert float(memory["total"][0]) > float(memory["total"][1])
+    alone = rot5("plan", "mini", "--tokens", "1e9", "--batch_rows", 600, "--hardware", "RTX-4090")
+    assert "Sharded\n" not in alone.out and "are more than the 24.0 GB that there are" in alone.out
+    assert "Cost" not in alone.out
 
 
 def test_help_imports_no_torch():

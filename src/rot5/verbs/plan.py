@@ -1,16 +1,28 @@
 """`rot5 plan`: what a shape costs before anything is trained."""
 
+import dataclasses
+import math
+from pathlib import Path
+
 from rich.console import Console
 
 from rot5.config import PlanConfig
+from rot5.data import packing
 from rot5.data.tokenizer import padded_vocab_size
-from rot5.errors import UserError
+from rot5.errors import UserError, nearest
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.costs import forward_flops, parameter_counts
 from rot5.model.presets import PRESETS, Preset, find_preset
 from rot5.report.tables import Column, text_table
+from rot5.sizing.calibration import calibrate
+from rot5.sizing.estimate import Estimate, estimate
+from rot5.sizing.laws import CHINCHILLA, Law, Optimum, ParametricLaw, PowerLaw, budget, optimal, read_laws
+from rot5.sizing.memory import Memory
+from rot5.sizing.time import HARDWARE, Hardware
+from rot5.train.settings import OPTIMIZER_NAMES
 
 EVERY = "all"
+HERE = "here"
 WIDTH = 120
 """Columns that the table of all presets takes; narrower terminals wrap it, and lose no digits."""
 
@@ -25,10 +37,19 @@ COSTS = (
 
 
 def run(config: PlanConfig) -> None:
-    """Print what one preset costs, with its vocabulary as it is and padded, or what every preset costs."""
+    """Print what one preset costs, with its vocabulary as it is and padded, or what every preset costs.
+
+    With `tokens`, what training the preset takes instead; without a preset, or with `flops`, which size is best.
+    """
     if found := problems(config):
         raise UserError("; ".join(found))
     console = Console(width=max(Console().width, WIDTH))
+    if config.flops or (config.tokens and config.preset == EVERY):
+        _print_sizes(config, console)
+        return
+    if config.tokens:
+        _print_training(config, console)
+        return
     if config.preset == EVERY:
         rows = [
             {"preset": name, "vocab_size": ids, **costs(preset, ids, config)}
@@ -65,7 +86,25 @@ def problems(config: PlanConfig) -> list[str]:
     ]
     if config.vocab_size < 0:
         found.append(f"vocab_size {config.vocab_size} must be at least 1, or 0 for the preset's own")
-    return found
+    found += [
+        f"{name} {getattr(config, name)} must be at least 1"
+        for name in ("devices", "batch_rows", "document_length")
+        if getattr(config, name) < 1
+    ]
+    found += [
+        f"{name} {getattr(config, name):g} must be a number that is not negative"
+        for name in ("tokens", "flops", "price_per_hour")
+        if not 0 <= getattr(config, name) < math.inf
+    ]
+    if config.tokens and config.flops:
+        found.append("tokens and flops are both given: one follows from the other, so give one")
+    if config.flops and config.preset != EVERY:
+        found.append(f"flops looks for a size and preset {config.preset} has one: give tokens instead of flops")
+    if config.hardware not in (*HARDWARE, HERE):
+        found.append(f"hardware {config.hardware!r} is unknown: {nearest(config.hardware, [*HARDWARE, HERE])}")
+    if config.optimizer not in OPTIMIZER_NAMES:
+        found.append(f"optimizer {config.optimizer!r} is unknown: {nearest(config.optimizer, OPTIMIZER_NAMES)}")
+    return found + packing.problems(config.pack)
 
 
 def costs(preset: Preset, vocab_size: int, config: PlanConfig) -> dict[str, int | float]:
@@ -73,3 +112,115 @@ def costs(preset: Preset, vocab_size: int, config: PlanConfig) -> dict[str, int 
     shape = Rot5Config(vocab_size=vocab_size, **preset.shape)
     flops = forward_flops(shape, config.encoder_length, config.decoder_length)
     return parameter_counts(shape)._asdict() | {key: value / 1e6 for key, value in flops._asdict().items()}
+
+
+LAW_COLUMNS = (
+    Column("law", "Law", text=True),
+    Column("flops", "Training\noperations", text=True),
+    Column("parameters", "Parameters", digits=0),
+    Column("tokens", "Story tokens", digits=0),
+    Column("loss", "Loss to\nexpect", digits=3),
+    Column("nearest", "Nearest presets", text=True),
+)
+LAW_NAMES = {"parametric": "fitted loss", "isoflop": "fitted to equal budgets", "power": "power law"}
+
+
+def _laws(config: PlanConfig) -> dict[str, Law]:
+    """The borrowed law, and those of a file, by the names that the table shows."""
+    found: dict[str, Law] = {"chinchilla": CHINCHILLA}
+    if config.law != "chinchilla":
+        found |= {LAW_NAMES[kind]: law for kind, law in read_laws(Path(config.law)).items()}
+    return found
+
+
+def _print_sizes(config: PlanConfig, console: Console) -> None:
+    """The best use of a budget, or the budget for an amount of text, by each law."""
+    rows = []
+    for name, law in _laws(config).items():
+        flops = config.flops or budget(law, config.tokens)
+        best = optimal(law, flops)
+        rows.append(
+            {
+                "law": name,
+                "flops": f"{flops:.2e}",
+                "parameters": round(best.parameters),
+                "tokens": round(best.tokens),
+                "loss": float(law.loss(*best)) if isinstance(law, ParametricLaw) else None,
+                "nearest": ", ".join(_nearest_presets(best, isinstance(law, PowerLaw))),
+            }
+        )
+    console.print(text_table(rows, LAW_COLUMNS))
+    print(
+        "\nParameters: those of Chinchilla's law are all, as in the experiment that borrowed it; those of fitted laws "
+        "are\nactive and without token tables. Operations: forward and backward."
+    )
+
+
+def _nearest_presets(best: Optimum, whole: bool, most: int = 2) -> list[str]:
+    """The presets whose size is nearest by ratio, with that size."""
+    sizes = {}
+    for name, preset in PRESETS.items():
+        counts = parameter_counts(Rot5Config(vocab_size=preset.vocab_size, **preset.shape))
+        sizes[name] = counts.total if whole else counts.active_non_embedding
+    order = sorted(sizes, key=lambda name: abs(math.log(sizes[name] / best.parameters)))
+    return [f"{name} ({sizes[name] / 1e6:,.1f} M)" for name in order[:most]]
+
+
+def _print_training(config: PlanConfig, console: Console) -> None:
+    """Operations, time, money and memory of training one preset."""
+    preset = find_preset(config.preset)
+    hardware = _hardware(config)
+    vocabulary = padded_vocab_size(config.vocab_size or preset.vocab_size)
+    found = estimate(
+        Rot5Config(vocab_size=vocabulary, **preset.shape),
+        config.tokens,
+        hardware,
+        devices=config.devices,
+        batch_rows=config.batch_rows,
+        pack=config.pack,
+        optimizer=config.optimizer,
+        checkpointing=config.checkpointing,
+        document=config.document_length,
+    )
+    print(f"{config.preset}: {preset.about}; {vocabulary:,} ids")
+    rows = [{"what": what, "value": value} for what, value in _training_figures(found, config).items()]
+    console.print(text_table(rows, (Column("what", "Training", text=True), Column("value", "", text=True))))
+    memories = {"whole": found.memory} | ({"sharded": found.sharded} if found.sharded else {})
+    columns = [Column("what", "Memory of one device, GB", text=True)]
+    columns += [Column(name, name.capitalize(), digits=2, scale=1e-9) for name in memories]
+    rows = [
+        {"what": part, **{name: getattr(memory, part) for name, memory in memories.items()}} for part in Memory._fields
+    ]
+    console.print(text_table(rows, columns))
+    for name, memory in memories.items():
+        if memory.total > hardware.memory:
+            print(
+                f"{name}: {memory.total / 1e9:.1f} GB are more than the {hardware.memory / 1e9:.1f} GB that there are"
+            )
+    basis = "measured here" if hardware.measured else "a data sheet, unmeasured"
+    print(
+        f"\n{hardware.name}: rates from {basis}; devices are taken to work together without loss. total is the peak: "
+        "not all\nparts are there at once. Sharded weights, gradients and optimizer state are cut over all devices; "
+        "gathered are the\ntoken tables and two layers, whole while they are worked with."
+    )
+
+
+def _hardware(config: PlanConfig) -> Hardware:
+    found = calibrate() if config.hardware == HERE else HARDWARE[config.hardware]
+    return dataclasses.replace(found, price_per_hour=config.price_per_hour)
+
+
+def _training_figures(found: Estimate, config: PlanConfig) -> dict[str, str]:
+    work = found.work
+    return {
+        "Story tokens": f"{config.tokens:,.0f}",
+        "Encoder tokens": f"{work.encoder_tokens:,.0f}",
+        "Decoder tokens": f"{work.decoder_tokens:,.0f}",
+        "Active parameters without token tables": f"{work.parameters:,}",
+        "Operations": f"{work.flops:.3e}",
+        "6 N D, for comparison": f"{work.six_n_d:.3e}",
+        f"Steps of {config.devices} x {config.batch_rows} rows": f"{found.steps:,.0f}",
+        "Story tokens per second": f"{found.story_tokens_per_second:,.0f}",
+        "Hours": f"{found.seconds / 3600:,.2f}",
+        **({"Cost": f"{found.cost:,.2f}"} if config.price_per_hour else {}),
+    }
