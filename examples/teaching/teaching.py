@@ -262,6 +262,8 @@ table(["dummy", *MEASURES], [(name, *shown(figures)) for name, figures in found.
 assert exact.mean == 100 and math.isclose(perplexity, 1) and math.isclose(overlap, 100)
 assert silent_exact.mean == silent_overlap == 0
 assert math.isclose(found["clueless"][1], len(tokenizer), rel_tol=1e-4)
+questions, mask, answers = tensors(test_items)
+assert torch.equal(write(dummies["knows"], questions, mask), answers)  # ends and padding too
 
 # %% [markdown]
 # ## 4. Training
