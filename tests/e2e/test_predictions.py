@@ -71,6 +71,17 @@ def test_two_files_are_compared_pair_by_pair(rot5, place):
     page = Path("scores/report.html").read_text()
     assert "against" in page and "The first less the other" in page and "Invented" in page
     assert "The first less the other" in Path("scores/results.md").read_text()
+    assert "One evaluation" in page and "training run" not in page
+
+
+def test_scores_of_several_stand_in_one_report(rot5, place):
+    for name in ("first.txt", "known.jsonl"):
+        words = ("--predictions", name, "--against", "first.txt", "--data", "held-out", "--out", f"all/{name[:5]}")
+        assert rot5("evaluate", *words).code == 0
+    assert rot5("report", "all").code == 0
+    overview, *each = Path("all/report.html").read_text().split("The first less the other")
+    assert ">first<" in overview and ">known<" in overview
+    assert len(each) == 2, "compared in each part, not over all"
 
 
 def test_empty_lines_are_empty_predictions_and_the_first_pairs_may_do(rot5, place):

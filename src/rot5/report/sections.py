@@ -126,7 +126,8 @@ def summaries_of_all(runs: Sequence[Run]) -> Html | None:
     others = [{name: row for name, row in systems.items() if name != "model"} for systems in by_run]
     if all(other == others[0] for other in others):
         rows += others[0].values()
-    return _summary_table(rows, judged[0].summaries, explained=True) if rows else None
+    told = {key: value for key, value in judged[0].summaries.items() if key != "compared"}
+    return _summary_table(rows, told, explained=True) if rows else None
 
 
 def _summary_table(rows: Sequence[dict], told: dict, explained: bool) -> Html:
