@@ -15,15 +15,16 @@ from rot5.sizing.compute import Load, masked_load, products
 FULL, HALF = 4, 2
 """Bytes of a float32 and of a bfloat16."""
 
-HEAP_HOLES = 0.25
+HEAP_HOLES = 0.4
 """Share of the activations that glibc's heap loses to holes when it keeps what is freed (`runtime.keep_freed_memory`):
-measured at 0.15 to 0.3 on CPUs, not derived. The caching allocator of CUDA is taken to lose a tenth, unmeasured."""
+measured on CPUs, 0.15 to 0.3 for the same documents in every step and about twice that for real rows, not derived. The
+caching allocator of CUDA is taken to lose a tenth, unmeasured."""
 
 CUDA_HOLES = 0.1
 
-PROCESS = 460e6
-"""Resident memory of a process that has imported torch and transformers and taken a step, without tensors, on a CPU:
-about 390 MB after the imports, the rest is code and buffers of the first step."""
+PROCESS = 550e6
+"""Resident memory of a process that trains, without tensors, on a CPU: imports of torch, transformers and datasets,
+and code and buffers of the first step. Measured."""
 
 CUDA_CONTEXT = 600e6
 """Device memory of a CUDA context and its libraries' work spaces; an assumption."""
