@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,8 @@ from rot5.build import denoising_rows, shape
 from rot5.config import PretrainConfig
 from rot5.data.corpus import Corpus
 from rot5.data.tokenizer import special_ids
-from rot5.model.costs import forward_flops
+from rot5.sizing.compute import training_flops
 
-BACKWARD_AND_FORWARD = 3
-"""Operations of a training step as multiples of those of its forward pass."""
 EXAMPLES = 512
 """Examples from which the operations per story token are estimated."""
 
@@ -41,11 +38,8 @@ def flops_per_story_token(config: PretrainConfig) -> float:
     specials = special_ids(corpus.tokenizer())
     rows = denoising_rows(corpus, specials, config.denoise, config.pack, config.seed, shuffle=True)
     plan = rows.examples.plan(np.arange(min(EXAMPLES, len(rows.examples))))
-    of_model = lru_cache(maxsize=None)(
-        lambda inputs, targets: forward_flops(shape(config.model, specials), inputs, targets)
+    inputs, targets = plan.input_lengths, plan.target_lengths
+    flops = training_flops(
+        shape(config.model, specials), inputs.sum(), targets.sum(), float(inputs.mean()), float(targets.mean())
     )
-    total = 0
-    for inputs, targets in zip(plan.input_lengths.tolist(), plan.target_lengths.tolist(), strict=True):
-        cost = of_model(inputs, targets)
-        total += inputs * cost.encoder_token + targets * cost.decoder_token
-    return BACKWARD_AND_FORWARD * total / int(plan.story_tokens.sum())
+    return flops / int(plan.story_tokens.sum())

@@ -78,8 +78,8 @@ def verdict(difference: Interval, sign: int) -> str:
     return "better" if difference.mean * sign > 0 else "worse"
 
 
-def compare(chains: Mapping[str, Sequence[Chain]], baseline: str) -> dict[str, Any]:
-    """Figures of every variant over its seeds, and their differences from the baseline's, seed by seed.
+def compare(chains: Mapping[str, Sequence[Chain]], counterparts: Mapping[str, str]) -> dict[str, Any]:
+    """Figures of every variant over its seeds, and their differences from its counterpart's, seed by seed.
 
     `chains` holds finished runs alone. Differences are paired: seed s of a variant sees the same data in the same order
     as seed s of the baseline. Returns `{"variants": {name: {metric: {"mean", "low", "high", "values"}}}, "differences":
@@ -95,9 +95,9 @@ def compare(chains: Mapping[str, Sequence[Chain]], baseline: str) -> dict[str, A
             for key in keys
             for values in [[each[key] for each in by_seed.values() if key in each]]
         }
-        if name != baseline and baseline in found:
+        if (other := counterparts.get(name)) in found:
             differences[name] = {
-                key: each for key in keys if (each := _difference(key, by_seed, found[baseline])) is not None
+                key: each for key in keys if (each := _difference(key, by_seed, found[other])) is not None
             }
     return {"variants": variants, "differences": differences}
 

@@ -70,11 +70,21 @@ class Study:
     seeds: tuple[int, ...]
     """Seeds of every variant."""
     baseline: str
-    """The variant that the others are compared with."""
+    """The family that the others are compared with, budget by budget."""
     variants: tuple[Variant, ...]
     """In the order of the file."""
     law: bool
     """Whether a scaling law is fitted to the runs."""
+
+    def counterparts(self) -> dict[str, str]:
+        """For each variant outside the baseline's family, the member of that family with the same budget."""
+        of_baseline = [variant for variant in self.variants if variant.family == self.baseline]
+        return {
+            variant.name: other.name
+            for variant in self.variants
+            for other in of_baseline
+            if variant.family != self.baseline and variant.budget == other.budget
+        }
 
 
 def read_study(path: Path) -> Study:
@@ -112,9 +122,10 @@ def read_study(path: Path) -> Study:
         for name, settings in variants.items()
         for point in _points(sweep)
     ]
-    baseline = str(content.get("baseline", made[0].name))
-    if baseline not in {variant.name for variant in made}:
-        raise UserError(f"{path}: baseline {baseline!r} is no variant: {nearest(baseline, [v.name for v in made])}")
+    families = list(dict.fromkeys(variant.family for variant in made))
+    baseline = str(content.get("baseline", families[0]))
+    if baseline not in families:
+        raise UserError(f"{path}: baseline {baseline!r} is no variant: {nearest(baseline, families)}")
     return Study(
         name=path.stem,
         about=" ".join(str(content.get("about", "")).split()),

@@ -31,6 +31,11 @@ ABOUT_SECONDS = (
     "Seconds are updates times the time of an update, which was measured for each variant side by side with the "
     "baseline's; the noise of the hours in which runs were made is not in them."
 )
+ABOUT_REACH = (
+    "At learning rates that have fully decayed: the share of the baseline's largest budget with which a run ends at "
+    "the baseline's final loss, read off a line through the ends of runs over the logarithm of their tokens, seed by "
+    "seed. A share beyond the budgets that were run is an extrapolation, and counted."
+)
 ABOUT_TUNING = "Each setting was tried with the first seed; bits per byte of the validation targets decided."
 
 DIFFERENCE_COLUMNS = (
@@ -39,6 +44,13 @@ DIFFERENCE_COLUMNS = (
     Column("difference", "Difference", digits=4),
     Column("seeds", "Seeds"),
     Column("verdict", "Verdict", text=True),
+)
+REACH_COLUMNS = (
+    Column("variant", "Variant", text=True),
+    Column("tokens", "Of its tokens,\u00a0%", digits=0, scale=100),
+    Column("seconds", "Of its seconds,\u00a0%", digits=0, scale=100),
+    Column("seeds", "Seeds"),
+    Column("beyond", "Extrapolated"),
 )
 TUNING_COLUMNS = (
     Column("variant", "Variant", text=True),
@@ -54,6 +66,7 @@ def write_page(out: Path, results: Mapping[str, Any], finished: Finished, file: 
     tables = [
         ("Result", result_rows(results, finished), result_columns(results), ABOUT_INTERVALS),
         (f"Against {results['baseline']}", difference_rows(results), DIFFERENCE_COLUMNS, ABOUT_DIFFERENCES),
+        ("As good as the baseline", reach_rows(results), REACH_COLUMNS, ABOUT_REACH),
         ("Tuning", tuning_rows(results), TUNING_COLUMNS, ABOUT_TUNING),
     ]
     command = f"rot5 study {file}"
@@ -124,6 +137,19 @@ def difference_rows(results: Mapping[str, Any]) -> list[dict]:
         }
         for name, figures in results["differences"].items()
         for key, found in figures.items()
+    ]
+
+
+def reach_rows(results: Mapping[str, Any]) -> list[dict]:
+    """One row per family; a share that is never reached is left empty."""
+    return [
+        {
+            "variant": family,
+            **{key: _interval(found[key]) for key in ("tokens", "seconds")},
+            "seeds": found["seeds"],
+            "beyond": found["beyond"],
+        }
+        for family, found in results["reach"].items()
     ]
 
 

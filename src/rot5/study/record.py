@@ -11,6 +11,8 @@ from rot5.errors import UserError
 from rot5.folders import write_json
 from rot5.train.run_folder import difference
 
+RECORD = "study.json"
+
 
 @contextlib.contextmanager
 def sole(runs: Path) -> Iterator[int]:
@@ -29,24 +31,26 @@ def sole(runs: Path) -> Iterator[int]:
         yield lock.fileno()
 
 
-def check_unchanged(out: Path, meaning: Mapping[str, Any], accept: bool) -> None:
-    """Compare what variants and data mean with what they meant when the study was begun, and remember it.
+def check_unchanged(out: Path, meaning: Mapping[str, Any], accept: bool) -> dict[str, Any]:
+    """Compare what variants mean with what they meant when the study was begun; return what is to be remembered.
 
-    New ones may come and old ones go. Raises UserError that names every change of one that is in both, unless `accept`;
-    nothing of the study is touched then.
+    New ones may come and old ones go. Raises UserError that names every change of one that is in both, unless `accept`.
     """
-    path = out / "study.json"
+    path = out / RECORD
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    meaning = json.loads(json.dumps(meaning))
     changed = [
-        f"{name}: {line}"
-        for name in meaning
-        if name in before
-        for line in difference(before[name], json.loads(json.dumps(meaning[name])))
+        f"{name}: {line}" for name in meaning if name in before for line in difference(before[name], meaning[name])
     ]
     if changed and not accept:
         raise UserError(
             f"{out} was begun with other settings ({'; '.join(changed)}): restore them, give what has changed another "
             "name, or go on with --accept_changes; finished runs are kept in any case"
         )
+    return {**before, **meaning}
+
+
+def remember(out: Path, meaning: Mapping[str, Any]) -> None:
+    """Keep what variants mean, now that nothing is known to be wrong with them."""
     out.mkdir(parents=True, exist_ok=True)
-    write_json(path, {**before, **meaning})
+    write_json(out / RECORD, meaning)

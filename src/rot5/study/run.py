@@ -1,7 +1,7 @@
 """`rot5 study`: runs what a study file names and is not there yet, then compares."""
 
 import json
-import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from rot5.folders import write_json
 from rot5.study.compare import compare
 from rot5.study.file import Study, Variant, read_study
 from rot5.study.pace import paces
+from rot5.study.law import law_of
 from rot5.study.page import write_page
-from rot5.study.record import check_unchanged, sole
+from rot5.study.reach import reach
+from rot5.study.record import check_unchanged, remember, sole
 from rot5.study.runs import Chain, chain, complete, identity, typed
 from rot5.study.tune import tune
 from rot5.verbs import prepare
@@ -28,17 +30,19 @@ def run(config: StudyConfig) -> None:
         raise UserError(f"jobs {config.jobs} must be at least 1")
     study = read_study(Path(config.file))
     out, runs = Path(config.out or f"runs/studies/{study.name}"), Path(config.runs)
+    threads = max(1, torch.get_num_threads() // config.jobs)
     failed: dict[str, str] = {}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with sole(runs) as lock:
 
         def make(chains: Sequence[Chain]) -> None:
-            failed.update(complete(chains, runs, config.jobs, _tell, lock))
+            failed.update(complete(chains, runs, config.jobs, threads, _tell, lock))
 
         _prepare(study, runs)
-        check_unchanged(
-            out, {variant.name: _meaning(variant, runs) for variant in study.variants}, config.accept_changes
-        )
-        timed = _paces(study, runs, out, max(1, (os.cpu_count() or 1) // config.jobs))
+        meaning = {variant.name: _meaning(variant, runs) for variant in study.variants}
+        meaning = check_unchanged(out, meaning, config.accept_changes)
+        timed = _paces(study, runs, out, threads)
+        remember(out, meaning)
         tuned = tune(study, runs, {name: each["seconds"] for name, each in timed.items()}, make)
         chains = {
             variant.name: [chain(variant, seed, runs, timed[variant.name]["seconds"]) for seed in study.seeds]
@@ -53,11 +57,14 @@ def run(config: StudyConfig) -> None:
         "about": study.about,
         "seeds": list(study.seeds),
         "baseline": study.baseline,
-        "families": {variant.name: variant.family for variant in study.variants},
         "paces": timed,
         "tuned": tuned.told,
-        **compare(finished, study.baseline),
+        **compare(finished, study.counterparts()),
+        "reach": reach(study, finished, {variant.family: timed[variant.name]["ratio"] for variant in study.variants}),
     }
+    if study.law:
+        results["law"] = law_of(study, finished)
+        write_json(out / "law.json", results["law"])
     write_json(out / "results.json", results)
     print(write_page(out, results, finished, Path(config.file), Path(config.markdown) if config.markdown else None))
     if failed:
@@ -102,8 +109,8 @@ def _paces(study: Study, runs: Path, out: Path, threads: int) -> dict[str, dict[
     missing = {name: config for name, config in configs.items() if known.get(name, {}).get("settings") != told[name]}
     if missing:
         torch.set_num_threads(threads)
-        baseline = family[study.baseline]
-        measured = paces({baseline: configs[baseline]} | missing, baseline, _tell)
+        measured = paces({study.baseline: configs[study.baseline]} | missing, study.baseline, _tell)
         known |= {name: {**measured[name], "threads": threads, "settings": told[name]} for name in missing}
+        out.mkdir(parents=True, exist_ok=True)
         write_json(path, known)
     return {name: {key: value for key, value in known[family[name]].items() if key != "settings"} for name in family}

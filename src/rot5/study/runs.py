@@ -111,8 +111,10 @@ def content(folder: Path) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def complete(wanted: Sequence[Chain], runs: Path, jobs: int, tell: Callable[[str], None], lock: int) -> dict[str, str]:
-    """Make every run of the chains that is missing, `jobs` at a time; all pretraining before all tuning.
+def complete(
+    wanted: Sequence[Chain], runs: Path, jobs: int, threads: int, tell: Callable[[str], None], lock: int
+) -> dict[str, str]:
+    """Make every run of the chains that is missing, `jobs` at a time on `threads` each; pretraining before all tuning.
 
     Returns, for each variant and seed that failed, the last words of its run; the others go on regardless.
     """
@@ -124,19 +126,24 @@ def complete(wanted: Sequence[Chain], runs: Path, jobs: int, tell: Callable[[str
             title = f"{each.variant}, seed {each.seed}"
             if run and not run.done() and title not in failed:
                 missing.setdefault(run.name, (run, title))
-        failed |= _make(list(missing.values()), runs, jobs, tell, lock)
+        failed |= _make(list(missing.values()), runs, jobs, threads, tell, lock)
     return failed
 
 
 def _make(
-    missing: Sequence[tuple[Run, str]], runs: Path, jobs: int, tell: Callable[[str], None], lock: int
+    missing: Sequence[tuple[Run, str]],
+    runs: Path,
+    jobs: int,
+    threads: int,
+    tell: Callable[[str], None],
+    lock: int,
 ) -> dict[str, str]:
     waiting, active, failed, done = list(missing), {}, {}, 0
     try:
         while waiting or active:
             while waiting and len(active) < jobs:
                 run, title = waiting.pop(0)
-                active[_start(run, runs, jobs, lock)] = (run, title, time.monotonic())
+                active[_start(run, runs, threads, lock)] = (run, title, time.monotonic())
             for process in [process for process in active if process.poll() is not None]:
                 run, title, began = active.pop(process)
                 done += 1
@@ -155,16 +162,14 @@ def _make(
     return failed
 
 
-def _start(run: Run, runs: Path, jobs: int, lock: int) -> subprocess.Popen:
+def _start(run: Run, runs: Path, threads: int, lock: int) -> subprocess.Popen:
     """Start a run, or take it up; it holds on to the lock of the study for as long as it lives."""
     for name in ("recipes", "logs"):
         (runs / name).mkdir(parents=True, exist_ok=True)
     recipe = runs / "recipes" / f"{run.name}.yaml"
     recipe.write_text(as_yaml(json.loads(json.dumps(asdict(run.config)))), encoding="utf-8")
     words = [sys.executable, "-m", "rot5.cli", run.verb, "--config", str(recipe), "--resume"]
-    environment = dict(os.environ)
-    if jobs > 1:
-        environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     with _log(runs, run).open("ab") as log:
         return subprocess.Popen(words, stdout=log, stderr=log, env=environment, pass_fds=(lock,))
 

@@ -1,0 +1,99 @@
+"""Comparisons over seeds: Student's intervals, pairing by seed, and verdicts that call noise noise."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rot5.config import PretrainConfig
+from rot5.evaluate.intervals import Interval
+from rot5.study.compare import compare, metric, over_seeds, verdict
+from rot5.study.reach import shares
+from rot5.study.runs import Chain, Run
+
+
+@pytest.fixture
+def chain(tmp_path):
+    """A finished run of a variant and a seed with this result."""
+
+    def make(variant: str, seed: int, bits: float) -> Chain:
+        folder = tmp_path / f"{variant}-{seed}"
+        folder.mkdir()
+        told = {"overall": {"bits_per_byte": {"mean": bits}}, "R": {"bits_per_byte": {"mean": 2 * bits}}}
+        (folder / "eval.json").write_text(json.dumps({"likelihood": told}))
+        config = PretrainConfig(corpus="", validation="", out=str(folder))
+        return Chain(variant, seed, Run("pretrain", config), None)
+
+    return make
+
+
+def test_the_interval_over_seeds_is_students():
+    values = [1.31, 1.35, 1.30, 1.38]
+    found = over_seeds(values)
+    low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+    assert found == pytest.approx((np.mean(values), low, high))
+    assert math.isnan(over_seeds([1.0]).low)
+
+
+def test_a_verdict_goes_by_the_interval_and_by_what_is_better():
+    assert verdict(Interval(-0.1, -0.2, 0.1), -1) == "within noise"
+    assert verdict(Interval(-0.1, -0.2, -0.05), -1) == "better"
+    assert verdict(Interval(-0.1, -0.2, -0.05), 1) == "worse"
+    assert verdict(Interval(-0.1, math.nan, math.nan), -1) == "one seed"
+    assert metric("pretrain/R").sign == -1 and metric("finetune/rougeL").sign == 1
+
+
+def test_differences_are_paired_by_seed(chain):
+    """Seeds differ by far more than variants: only pairing can see the difference."""
+    of_seed = [1.0, 3.0, 2.0]
+    chains = {
+        "base": [chain("base", seed, bits) for seed, bits in enumerate(of_seed)],
+        "other": [chain("other", seed, bits - 0.10 + 0.01 * seed) for seed, bits in enumerate(of_seed)],
+    }
+    found = compare(chains, {"other": "base"})
+    assert found["variants"]["base"]["pretrain/bits_per_byte"]["values"] == of_seed
+    difference = found["differences"]["other"]["pretrain/bits_per_byte"]
+    assert difference["mean"] == pytest.approx(-0.09) and difference["verdict"] == "better"
+    assert found["differences"]["other"]["pretrain/R"]["mean"] == pytest.approx(-0.18)
+    assert set(found["differences"]) == {"other"}
+    json.dumps(found, allow_nan=False)
+
+
+def test_only_seeds_that_both_have_are_compared(chain):
+    chains = {"base": [chain("base", 1, 2.0)], "other": [chain("other", 0, 1.0), chain("other", 1, 1.5)]}
+    difference = compare(chains, {"other": "base"})["differences"]["other"]["pretrain/bits_per_byte"]
+    assert difference["mean"] == -0.5 and difference["seeds"] == 1 and difference["verdict"] == "one seed"
+    assert compare({"base": [], "other": chains["other"]}, {"other": "base"})["differences"] == {}
+
+
+def test_the_share_of_tokens_is_found_on_the_line_through_the_ends():
+    """Losses that fall by 1 per doubling; `fast` is as good with half the tokens, and its steps take twice as long."""
+
+    def line(start: float) -> list[tuple[float, float]]:
+        return [(tokens, start - math.log2(tokens)) for tokens in (1e5, 2e5, 4e5)]
+
+    ends = {"base": {0: line(20), 1: line(21)}, "fast": {0: line(19), 1: line(20)}, "same": {0: line(20)}}
+    found = shares(ends, "base", {"base": 1.0, "fast": 2.0, "same": 1.0})
+    assert found["fast"]["tokens"]["mean"] == pytest.approx(0.5) and found["fast"]["beyond"] == 0
+    assert found["fast"]["seconds"]["mean"] == pytest.approx(1.0)
+    assert found["fast"]["tokens"]["low"] == pytest.approx(0.5)
+    assert found["same"]["tokens"]["mean"] == pytest.approx(1.0) and found["same"]["tokens"]["low"] is None
+    assert "base" not in found
+
+
+def test_what_lies_beyond_the_budgets_is_counted_and_what_never_comes_is_left_empty():
+    ends = {
+        "base": {0: [(1e5, 3.0), (2e5, 2.0)]},
+        "slow": {0: [(1e5, 4.0), (2e5, 3.0)]},
+        "stuck": {0: [(1e5, 4.0), (2e5, 4.0)]},
+    }
+    found = shares(ends, "base", {"base": 1, "slow": 1, "stuck": 1})
+    assert found["slow"]["beyond"] == 1 and found["slow"]["tokens"]["mean"] == pytest.approx(2.0)
+    assert found["stuck"]["tokens"]["mean"] is None
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_single_budget_says_nothing():
+    assert shares({"base": {0: [(1e5, 3.0)]}, "other": {0: [(1e5, 2.0)]}}, "base", {}) == {}
