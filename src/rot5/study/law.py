@@ -9,6 +9,7 @@ from rot5.config import PretrainConfig
 from rot5.data.corpus import Corpus
 from rot5.data.tokenizer import special_ids
 from rot5.model.costs import parameter_counts
+from rot5.report.tables import Column
 from rot5.sizing.fitting import fit
 from rot5.sizing.laws import Point
 from rot5.study.budget import flops_per_story_token
@@ -42,3 +43,66 @@ def points(study: Study, finished: Mapping[str, Sequence[Chain]]) -> list[Point]
 def law_of(study: Study, finished: Mapping[str, Sequence[Chain]]) -> dict[str, Any]:
     """The fit of `sizing.fitting` to all finished runs. Raises UserError where they are too few or too alike."""
     return fit(points(study, finished))
+
+
+CONSTANT_COLUMNS = (
+    Column("constant", "Constant", text=True),
+    Column("value", "Value, with 95\u00a0% of resampled runs", digits=4),
+)
+PREDICTION_COLUMNS = (
+    Column("run", "Run", text=True),
+    Column("parameters", "Parameters"),
+    Column("tokens", "Story tokens"),
+    Column("flops", "Operations", text=True),
+    Column("loss", "Bits per byte", digits=4),
+    Column("error", "Law of all runs, error\u00a0%", digits=1, scale=100),
+    Column("unseen", "Law without these, error\u00a0%", digits=1, scale=100),
+)
+MINIMUM_COLUMNS = (
+    Column("budget", "Operations", text=True),
+    Column("parameters", "Best parameters"),
+    Column("loss", "Bits per byte there", digits=4),
+)
+ABOUT_LAW = (
+    "L(N, D) = E + A / N^alpha + B / D^beta in bits per byte; N are active parameters without token tables, D story "
+    "tokens, a and b the exponents of the budget in the best N and D, k the operations per parameter and story token. "
+    "The last column is a law fitted without the dearest budget, tried on it."
+)
+ABOUT_MINIMA = "Minima of parabolas through runs of one budget; a curve without a minimum inside its sizes is left out."
+
+
+def constant_rows(found: Mapping[str, Any]) -> list[dict]:
+    """The constants of the parametric law, and the slope of the line through the minima of equal budgets."""
+    rows = [{"constant": name, "value": value} for name, value in found["parametric"]["intervals"].items()]
+    isoflop = found["isoflop"] or {}
+    if isoflop.get("law"):
+        value = (isoflop["intervals"] or {}).get("a", isoflop["law"]["a"])
+        rows.append({"constant": "a, of the minima of equal budgets", "value": value})
+    return rows
+
+
+def prediction_rows(found: Mapping[str, Any]) -> list[dict]:
+    """Every run with what the law says of it."""
+    unseen = {each["name"]: each["relative_error"] for each in (found["held_out"] or {}).get("predictions", ())}
+    return [
+        {
+            "run": point["name"],
+            "parameters": round(point["parameters"]),
+            "tokens": round(point["tokens"]),
+            "flops": f"{point['flops']:.2e}",
+            "loss": point["loss"],
+            "error": predicted["relative_error"],
+            "unseen": unseen.get(point["name"]),
+        }
+        for point, predicted in zip(found["points"], found["parametric"]["predictions"], strict=True)
+    ]
+
+
+def minimum_rows(found: Mapping[str, Any]) -> list[dict]:
+    """The best size of each budget, and why others have none."""
+    isoflop = found["isoflop"] or {}
+    rows = [
+        {"budget": f"{group['flops']:.2e}", "parameters": round(group["parameters"]), "loss": group["loss"]}
+        for group in isoflop.get("groups", ())
+    ]
+    return rows + [{"budget": f"{each['group']}: {each['why']}"} for each in isoflop.get("left_out", ())]

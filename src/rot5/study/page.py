@@ -12,7 +12,9 @@ from rot5.report.frame import Section, header, in_sections, write_html
 from rot5.report.html import Html, element, join
 from rot5.report.markdown import markdown_table
 from rot5.report.runs import Run
+from rot5.report.scaling import scaling_charts
 from rot5.report.tables import Column, html_table
+from rot5.study import law
 from rot5.study.compare import metric
 from rot5.study.runs import Chain
 
@@ -69,6 +71,13 @@ def write_page(out: Path, results: Mapping[str, Any], finished: Finished, file: 
         ("As good as the baseline", reach_rows(results), REACH_COLUMNS, ABOUT_REACH),
         ("Tuning", tuning_rows(results), TUNING_COLUMNS, ABOUT_TUNING),
     ]
+    if "law" in results:
+        found = results["law"]
+        tables += [
+            ("Law", law.constant_rows(found), law.CONSTANT_COLUMNS, law.ABOUT_LAW),
+            ("Runs and law", law.prediction_rows(found), law.PREDICTION_COLUMNS, law.ABOUT_LAW),
+            ("Best sizes", law.minimum_rows(found), law.MINIMUM_COLUMNS, law.ABOUT_MINIMA),
+        ]
     command = f"rot5 study {file}"
     if markdown:
         parts = [f"# {results['study']}", results["about"], f"Written by `{command} --markdown {markdown}`."]
@@ -82,7 +91,9 @@ def write_page(out: Path, results: Mapping[str, Any], finished: Finished, file: 
         for title, rows, columns, about in tables
         if rows
     ]
-    shown.insert(2, ("Curves", curves(results, finished)))
+    if "law" in results:
+        shown.insert(0, ("Scaling", element("div", *scaling_charts(results["law"], "bits per byte"), class_="charts")))
+    shown.append(("Curves", curves(results, finished)))
     shown += [("Samples", samples(finished)), ("Reproduce", element("pre", element("code", command), tabindex=0))]
     return write_html(out, results["study"], join([header(results["study"], results["about"]), in_sections(shown)]))
 

@@ -14,8 +14,8 @@ from rot5.errors import UserError
 from rot5.folders import write_json
 from rot5.study.compare import compare
 from rot5.study.file import Study, Variant, read_study
-from rot5.study.pace import paces
 from rot5.study.law import law_of
+from rot5.study.pace import paces
 from rot5.study.page import write_page
 from rot5.study.reach import reach
 from rot5.study.record import check_unchanged, remember, sole
