@@ -65,9 +65,9 @@ MINIMUM_COLUMNS = (
 )
 ABOUT_LAW = (
     "L(N, D) = E + A / N^alpha + B / D^beta in bits per byte; N are active parameters without token tables, D story "
-    "tokens, a and b the exponents of the budget in the best N and D, k the operations per parameter and story token. "
-    "The last column is a law fitted without the dearest budget, tried on it."
+    "tokens, a and b the exponents of the budget in the best N and D, k the operations per parameter and story token."
 )
+ABOUT_ERRORS = "The last column is a law fitted without the dearest budget, tried on it."
 ABOUT_MINIMA = "Minima of parabolas through runs of one budget; a curve without a minimum inside its sizes is left out."
 
 

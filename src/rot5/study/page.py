@@ -1,8 +1,8 @@
 """What a study found, as one HTML page and as Markdown: tables over seeds, paired differences, curves, samples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,12 +11,15 @@ from rot5.report.charts import Point, Series, line_chart
 from rot5.report.frame import Section, header, in_sections, write_html
 from rot5.report.html import Html, element, join
 from rot5.report.markdown import markdown_table
+from rot5.report.plots import Gallery
 from rot5.report.runs import Run
 from rot5.report.scaling import scaling_charts
 from rot5.report.tables import Column, html_table
 from rot5.study import law
 from rot5.study.compare import metric
 from rot5.study.runs import Chain
+
+LOSS = "bits per byte"
 
 Finished = Mapping[str, Sequence[Chain]]
 
@@ -64,38 +67,73 @@ TUNING_COLUMNS = (
 
 
 def write_page(out: Path, results: Mapping[str, Any], finished: Finished, file: Path, markdown: Path | None) -> Path:
-    """Write `report.html` into a study's folder, and its tables as Markdown where asked; return the page's path."""
+    """Write `report.html` into a study's folder, and the same as Markdown where asked; return the page's path."""
+    tables = [table for table in _tables(results, finished) if table.rows]
+    command = f"rot5 study {file}"
+    if markdown:
+        _write_markdown(markdown, results, finished, tables, f"{command} --markdown {markdown}")
+    shown: list[Section] = [
+        (table.title, join([html_table(table.rows, table.columns, table.title), _note(table.about)]))
+        for table in tables
+    ]
+    if "law" in results:
+        shown.insert(0, ("Scaling", _charts(scaling_charts(results["law"], LOSS))))
+    shown += [
+        ("Curves", join([_charts(draw_curves(results, finished, line_chart)), _note(ABOUT_SECONDS)])),
+        ("Samples", samples(finished)),
+        ("Reproduce", element("pre", element("code", command), tabindex=0)),
+    ]
+    return write_html(out, results["study"], join([header(results["study"], results["about"]), in_sections(shown)]))
+
+
+class Table(NamedTuple):
+    """One table of a study, and what has to be known to read it."""
+
+    title: str
+    rows: Sequence[dict]
+    columns: Sequence[Column]
+    about: str
+
+
+def _tables(results: Mapping[str, Any], finished: Finished) -> list[Table]:
     tables = [
-        ("Result", result_rows(results, finished), result_columns(results), ABOUT_INTERVALS),
-        (f"Against {results['baseline']}", difference_rows(results), DIFFERENCE_COLUMNS, ABOUT_DIFFERENCES),
-        ("As good as the baseline", reach_rows(results), REACH_COLUMNS, ABOUT_REACH),
-        ("Tuning", tuning_rows(results), TUNING_COLUMNS, ABOUT_TUNING),
+        Table("Result", result_rows(results, finished), result_columns(results), ABOUT_INTERVALS),
+        Table(f"Against {results['baseline']}", difference_rows(results), DIFFERENCE_COLUMNS, ABOUT_DIFFERENCES),
+        Table("As good as the baseline", reach_rows(results), REACH_COLUMNS, ABOUT_REACH),
+        Table("Tuning", tuning_rows(results), TUNING_COLUMNS, ABOUT_TUNING),
     ]
     if "law" in results:
         found = results["law"]
         tables += [
-            ("Law", law.constant_rows(found), law.CONSTANT_COLUMNS, law.ABOUT_LAW),
-            ("Runs and law", law.prediction_rows(found), law.PREDICTION_COLUMNS, law.ABOUT_LAW),
-            ("Best sizes", law.minimum_rows(found), law.MINIMUM_COLUMNS, law.ABOUT_MINIMA),
+            Table("Law", law.constant_rows(found), law.CONSTANT_COLUMNS, law.ABOUT_LAW),
+            Table("Runs and law", law.prediction_rows(found), law.PREDICTION_COLUMNS, law.ABOUT_ERRORS),
+            Table("Best sizes", law.minimum_rows(found), law.MINIMUM_COLUMNS, law.ABOUT_MINIMA),
         ]
-    command = f"rot5 study {file}"
-    if markdown:
-        parts = [f"# {results['study']}", results["about"], f"Written by `{command} --markdown {markdown}`."]
-        for title, rows, columns, about in tables:
-            if rows:
-                parts += [f"## {title}", about, markdown_table(rows, columns)]
-        markdown.parent.mkdir(parents=True, exist_ok=True)
-        markdown.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    shown: list[Section] = [
-        (title, join([html_table(rows, columns, title), element("p", about, class_="note")]))
-        for title, rows, columns, about in tables
-        if rows
-    ]
+    return tables
+
+
+def _write_markdown(
+    path: Path, results: Mapping[str, Any], finished: Finished, tables: Sequence[Table], command: str
+) -> None:
+    """The tables, and the charts as files beside them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    gallery = Gallery(path.parent, path.stem)
     if "law" in results:
-        shown.insert(0, ("Scaling", element("div", *scaling_charts(results["law"], "bits per byte"), class_="charts")))
-    shown.append(("Curves", curves(results, finished)))
-    shown += [("Samples", samples(finished)), ("Reproduce", element("pre", element("code", command), tabindex=0))]
-    return write_html(out, results["study"], join([header(results["study"], results["about"]), in_sections(shown)]))
+        scaling_charts(results["law"], LOSS, gallery.add)
+    draw_curves(results, finished, gallery.add)
+    parts = [f"# {results['study']}", results["about"], f"Written by `{command}`."]
+    for table in tables:
+        parts += [f"## {table.title}", table.about, markdown_table(table.rows, table.columns)]
+    parts += ["## Curves", ABOUT_SECONDS, *(f"![{title}]({file.name})" for title, file in gallery.saved)]
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _charts(charts: Sequence[Html]) -> Html:
+    return element("div", *charts, class_="charts")
+
+
+def _note(text: str) -> Html:
+    return element("p", text, class_="note")
 
 
 def _interval(found: Mapping[str, Any]) -> object:
@@ -183,8 +221,11 @@ def _chosen(found: Mapping[str, Any]) -> str:
     return "chosen, at the end of what was tried" if found["at_edge"] else "chosen"
 
 
-def curves(results: Mapping[str, Any], finished: Finished) -> Html | None:
-    """Validation and training loss of every variant, by story tokens and by seconds, as means over seeds."""
+def draw_curves(results: Mapping[str, Any], finished: Finished, draw: Callable[..., Any]) -> list:
+    """Validation and training loss of every variant, by story tokens and by seconds, as means over seeds.
+
+    Each chart is handed to `draw` (see `charts.line_chart`); what it gives is returned, without Nones.
+    """
     charts = []
     for verb, key, title, unit in (
         ("pretrain", "eval/bits_per_byte", "Validation", "bits per byte"),
@@ -195,18 +236,14 @@ def curves(results: Mapping[str, Any], finished: Finished) -> Html | None:
             name: [Run(name, run.folder) for each in chains for run in each.runs if run.verb == verb]
             for name, chains in finished.items()
         }
-        for along in ("story tokens", "seconds"):
-            if along == "seconds" and verb == "finetune":
-                continue
+        for along in ("story tokens", "seconds")[: 1 if verb == "finetune" else 2]:
             series = [
                 Series(name, mean_curve(of_one, key, along, results["paces"][name]["seconds"]), n)
                 for n, (name, of_one) in enumerate(runs.items())
                 if of_one
             ]
-            charts.append(line_chart(f"{title}, by {along}", unit, series, along=along, log=True))
-    drawn = [chart for chart in charts if chart is not None]
-    note = element("p", ABOUT_SECONDS, class_="note")
-    return join([element("div", *drawn, class_="charts"), note]) if drawn else None
+            charts.append(draw(f"{title}, by {along}", unit, series, along=along))
+    return [chart for chart in charts if chart is not None]
 
 
 def mean_curve(runs: Sequence[Run], key: str, along: str, seconds_per_step: float) -> list[Point]:

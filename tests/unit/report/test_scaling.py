@@ -38,16 +38,17 @@ def test_without_a_law_only_the_runs_are_drawn(points):
     assert loss_chart([], None, "nats") is None and optimum_chart(None, {}, []) is None
 
 
-def test_the_laws_curve_meets_the_runs_of_a_perfect_fit(points, monkeypatch):
+def test_the_laws_curve_meets_the_runs_of_a_perfect_fit(points):
     drawn = {}
-    monkeypatch.setattr(
-        "rot5.report.scaling.line_chart", lambda title, unit, series, **_: drawn.update({s.name: s for s in series})
-    )
-    loss_chart(points, LAW, "nats")
+
+    def draw(title, unit, series, **_):
+        drawn.update({line.name: line for line in series})
+
+    loss_chart(points, LAW, "nats", draw)
     dots, curve = drawn["1.00e+14 operations"], drawn["1.00e+14 operations, law"]
     assert dots.dots and not curve.dots and dots.style == curve.style
     assert [curve.points[0][1], curve.points[-1][1]] == pytest.approx([dots.points[0][1], dots.points[-1][1]])
-    optimum_chart(None, {"parametric": LAW}, points)
+    optimum_chart(None, {"parametric": LAW}, points, draw)
     for name, law in (("Chinchilla", CHINCHILLA), ("fitted loss", LAW)):
         x, y = np.log(np.array(drawn[name].points)).T
         assert np.diff(y) / np.diff(x) == pytest.approx(law.a if law is LAW else 0.45)
