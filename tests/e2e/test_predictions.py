@@ -10,6 +10,7 @@ from rot5.data.corpus import PairCorpus
 from rot5.evaluate.baselines import lead
 from rot5.evaluate.facts import content
 from rot5.evaluate.summaries import compare_predictions, score_summaries
+from rot5.train.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -89,6 +90,14 @@ def test_empty_lines_are_empty_predictions_and_the_first_pairs_may_do(rot5, plac
     called = rot5("evaluate", "--predictions", "few.txt", "--data", "held-out", "--out", "scores", "--summaries", 3)
     assert (called.code, called.err) == (0, "")
     assert written_samples() == ["", "Mia ran.", ""]
+
+
+def test_rare_ends_of_lines_inside_a_text_are_read_back(rot5, place):
+    strange = "Mia\u2028ran\u2029to\u0085the\x0bpond."
+    Path("strange.txt").write_text((strange + "\n") * 8)
+    assert rot5("evaluate", "--predictions", "strange.txt", "--data", "held-out", "--out", "scores").code == 0
+    assert [row["prediction"] for row in RunFolder(Path("scores")).samples()] == [strange] * 8
+    assert rot5("report", "scores", "--markdown", "scores/results.md").code == 0
 
 
 @pytest.mark.parametrize(

@@ -70,8 +70,8 @@ def read_jsonl(path: Path) -> list[dict]:
     """Complete lines of a JSON-lines file; a torn last line, left by a kill, is not one."""
     if not path.is_file():
         return []
-    text = path.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    *lines, _ = path.read_bytes().split(b"\n")  # a text may hold other ends of lines, U+2028 and its like
+    return [json.loads(line) for line in lines]
 
 
 def difference(old: dict, new: dict, prefix: str = "") -> list[str]:
