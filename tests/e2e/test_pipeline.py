@@ -199,10 +199,11 @@ def test_a_file_and_standard_input_are_summarized(rot5, house, tmp_path):
 
 def test_any_sequence_to_sequence_model_summarizes(rot5, house, foreign, tmp_path):
     check_summaries(rot5, tmp_path, foreign)
-    called = rot5("evaluate", foreign, "--data", house.folder / "instruct", "--out", tmp_path, "--max_new_tokens", 9)
+    out = tmp_path / "new" / "foreign"
+    called = rot5("evaluate", foreign, "--data", house.folder / "instruct", "--out", out, "--max_new_tokens", 9)
     assert (called.code, called.err) == (0, "")
-    assert len(RunFolder(tmp_path).samples()) == 6
-    scores = RunFolder(tmp_path).evaluation()["likelihood"]["overall"]
+    assert len(RunFolder(out).samples()) == 6
+    scores = RunFolder(out).evaluation()["likelihood"]["overall"]
     ours = house.tuned.evaluation()["likelihood"]["overall"]
     assert scores["bytes"] == ours["bytes"], "one table for all tokenizers"
     assert scores["perplexity"]["mean"] == pytest.approx(math.exp(scores["loss"]["mean"]))

@@ -114,7 +114,11 @@ def test_rare_ends_of_lines_inside_a_text_are_read_back(rot5, place):
         ("--predictions first.txt --model nowhere", ["one of the two"]),
         ("", ["name a model or give --predictions"]),
         ("--predictions first.txt --data text", ["text holds text", "--pairs"]),
-        ("--predictions first.txt --out first.txt", ["--out is needed"]),
+        ("--predictions first.txt --out first.txt", ["first.txt is a file"]),
+        ("--predictions first.txt --out known.jsonl/scores", ["known.jsonl is a file"]),
+        ("nowhere --out known.jsonl/scores", ["known.jsonl is a file"]),
+        ("nowhere --out=", ["--out is needed", "nowhere is no folder here"]),
+        ("--predictions first.txt --out=", ["--out is needed", "no folder of their own"]),
     ],
 )
 def test_a_mistake_is_told_in_one_line_and_nothing_is_written(rot5, place, corpora, words, phrases):
@@ -128,7 +132,7 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_written(rot5, place, corpo
     before = sorted(Path().rglob("*"))
     given = words.split()
     called = rot5("evaluate", *given, *(() if "--data" in given else ("--data", "held-out")),
-                  *(() if "--out" in given else ("--out", "scores")))  # fmt: skip
+                  *(() if "--out" in words else ("--out", "scores")))  # fmt: skip
     assert called.code == 2 and called.err.startswith("rot5: error: ") and called.err.count("\n") == 1, called
     assert all(phrase in called.err for phrase in phrases), called.err
     assert sorted(Path().rglob("*")) == before

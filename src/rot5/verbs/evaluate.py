@@ -58,15 +58,11 @@ def run(config: EvaluateConfig) -> None:
     kind = _kind(Path(data))
     if kind != "pairs" and (config.predictions or config.against):
         raise UserError(f"{data} holds text: predictions are scored on pairs, made with `rot5 prepare --pairs`")
-    out = Path(config.out) if config.out else folder.path
+    out = _place(config)
     if config.predictions:
-        if not config.out or out.is_file():
-            raise UserError("--out is needed: a folder for eval.json and samples.jsonl")
         evaluation, samples = _of_predictions(config, PairCorpus.open(Path(data)))
     else:
         loaded = load(config.model)
-        if not out.is_dir():
-            raise UserError(f"{out} is no folder: give --out for eval.json and samples.jsonl")
         if kind == "pairs":
             evaluation, samples = _of_pairs(config, loaded, PairCorpus.open(Path(data)), settings)
         else:
@@ -101,6 +97,18 @@ def _kind(folder: Path) -> str:
     if not manifest.is_file():
         raise UserError(f"{folder} holds no prepared data: make it with `rot5 prepare`")
     return json.loads(manifest.read_text(encoding="utf-8"))["kind"]
+
+
+def _place(config: EvaluateConfig) -> Path:
+    """The folder to write into, which need not exist. Raises UserError where none is named or none can be made."""
+    out = Path(config.out or config.model)
+    if not config.out and not (config.model and out.is_dir()):
+        reason = f"{config.model} is no folder here" if config.model else "predictions have no folder of their own"
+        raise UserError(f"--out is needed for eval.json and samples.jsonl: {reason}")
+    there = next(path for path in (out, *out.parents) if path.exists())
+    if not there.is_dir():
+        raise UserError(f"cannot write into --out {out}: {there} is a file, choose another folder")
+    return out
 
 
 def _of_text(config: EvaluateConfig, loaded: Loaded, corpus: Corpus, folder: RunFolder) -> dict:
