@@ -231,6 +231,16 @@ class PairCorpus:
         self.targets.verify()
 
 
+def data_fingerprint(folder: Path) -> str:
+    """A fingerprint of prepared text or pairs: of tokens and tokenizer, wherever they lie and came from."""
+
+    def without_origin(found: dict) -> dict:
+        return {key: value for key, value in found.items() if key not in ("source", "licence")}
+
+    found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"), object_hook=without_origin)
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
+
+
 class _Writer:
     """Writes one corpus, shard by shard; nothing but the offsets of the open shard is held in memory."""
 
