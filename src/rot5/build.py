@@ -2,9 +2,10 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from huggingface_hub.errors import StrictDataclassError
@@ -15,8 +16,8 @@ from rot5 import generate, runtime
 from rot5.config import FinetuneConfig, PretrainConfig, command_line, defaults
 from rot5.data import denoise, packing
 from rot5.data.batches import Examples, PackedRows
-from rot5.data.corpus import Corpus, PairCorpus
-from rot5.data.denoise import Denoised
+from rot5.data.corpus import Corpus, PairCorpus, data_fingerprint
+from rot5.data.denoise import DenoiseConfig, Denoised, DenoiserConfig
 from rot5.data.order import Order
 from rot5.data.packing import PackConfig
 from rot5.data.pairs import Pairs
@@ -37,6 +38,9 @@ from rot5.train.trainer import Trainer
 
 EVALUATION_SEED = 0
 """Seed of the masks of every evaluation, whatever the run's seed: runs are compared on the same targets."""
+
+OWN, DEFAULT = "its own", "default"
+"""Whose objective masked a text: the model's own, or that of a model without any."""
 
 EVALUATION_ROWS = 16
 """Packed rows scored together."""
@@ -113,6 +117,35 @@ def denoising_rows(
     longest = denoise.longest_piece(objective, pack.encoder_length, pack.decoder_length)
     examples = Denoised(corpus, Order(corpus.lengths, longest, seed, shuffle), specials, objective, seed)
     return PackedRows(examples, pack, specials, limit)
+
+
+class Objective(NamedTuple):
+    """What masks a text: the denoisers and, as they limit the pieces, the rows."""
+
+    denoise: DenoiseConfig
+    pack: PackConfig
+
+
+def objective_of(settings: Mapping[str, Any]) -> Objective | None:
+    """The objective of a run by its resolved settings; None for a run on pairs, which has none."""
+    if "denoise" not in settings:
+        return None
+    denoisers = tuple(DenoiserConfig(**each) for each in settings["denoise"]["denoisers"])
+    return Objective(DenoiseConfig(**{**settings["denoise"], "denoisers": denoisers}), PackConfig(**settings["pack"]))
+
+
+def likelihood_settings(data: str, objective: Objective | None = None, whose: str = OWN) -> dict[str, Any]:
+    """What a likelihood is of, to be kept beside it: the data and, for text, what masked it.
+
+    `data` and `data_fingerprint`, then `objective` (`whose` it is: "its own", "default" or a run folder), `denoisers`,
+    `mode_tokens` and `rows` (tokens of the encoder's and of the decoder's). Only figures that agree in all but `data`
+    and `objective` can be compared.
+    """
+    found: dict[str, Any] = {"data": data, "data_fingerprint": data_fingerprint(Path(data))}
+    if objective is None:
+        return found
+    rows = {key: getattr(objective.pack, key) for key in ("encoder_length", "decoder_length")}
+    return found | {"objective": whose, **asdict(objective.denoise), "rows": rows}
 
 
 def steps_of(config: TrainConfig, examples: Examples, pack: PackConfig, specials: SpecialIds) -> int:
@@ -264,4 +297,7 @@ def complete(job: Job, *, resume: bool) -> None:
     logging.disable_progress_bar()
     job.model.save_pretrained(job.run.export)
     job.tokenizer.save_pretrained(job.run.export)
-    job.run.add_evaluation("likelihood", as_table(job.likelihood(), job.trainer.rows.examples.kind_names))
+    settings = job.run.config()
+    table = as_table(job.likelihood(), job.trainer.rows.examples.kind_names)
+    told = likelihood_settings(settings["validation"], objective_of(settings))
+    job.run.add_evaluation("likelihood", table | {"settings": told})

@@ -220,6 +220,16 @@ def test_a_model_without_sentinels_is_scored_on_the_same_masks_as_ours(rot5, hou
     assert "Skipped, R: " in called.out and "it has no sentinels" in called.out
     assert rot5("report", tmp_path).code == 0
     assert "it has no sentinels" in (tmp_path / "report.html").read_text()
+    told, own = found["settings"], ours["settings"]
+    assert told["data_fingerprint"] == own["data_fingerprint"] and len(own["data_fingerprint"]) == 16
+    assert told | {"objective": "its own"} == own, "what can be compared says so"
+    assert f"masked by the denoisers of {house.pretrained.path}" in " ".join(called.out.split())
+    default = rot5("evaluate", foreign, *words)
+    assert default.code == 0 and "the default denoisers (R, X32, X64, S)" in default.out
+    assert "--objective RUN" in default.out and "--objective" not in called.out
+    told = RunFolder(tmp_path).evaluation()["likelihood"]["settings"]
+    assert told["objective"] == "default" and told["rows"] == {"encoder_length": 512, "decoder_length": 312}
+    assert told["rows"] != own["rows"], "the default masks as the run does"
     called = rot5("evaluate", foreign, *words, "--objective", house.tuned.path)
     assert called.code == 2 and "is no pretraining run" in called.err
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from rot5.data.corpus import PairCorpus
+from rot5.data.corpus import PairCorpus, data_fingerprint
 from rot5.data.sources import Pair
 from rot5.evaluate.facts import content
 from rot5.evaluate.summaries import compare_predictions, compare_systems, score_summaries
@@ -56,6 +56,7 @@ def score_predictions(
     inputs, references = [pair.input for pair in chosen], [pair.references for pair in chosen]
     judged = content if pairs.manifest["source"] == "storyworld" else None
     table = compare_systems(inputs, references, predictions, judged, original_rouge)
+    table["settings"] |= {"data": str(pairs.folder), "data_fingerprint": data_fingerprint(pairs.folder)}
     if against:
         figures = score_summaries(inputs, references, against, judged, original_rouge)
         table["systems"] = {"model": table["systems"]["model"], "against": figures, **table["systems"]}

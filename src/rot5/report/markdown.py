@@ -28,6 +28,7 @@ from rot5.report.tables import (
     cell,
     claim_rows,
     compared_rows,
+    likelihood_notes,
     likelihood_rows,
     present,
     summary_rows,
@@ -92,6 +93,7 @@ def _of(run: Run) -> list[str]:
     parts = []
     if run.likelihood:
         parts += [f"## {run.name}: likelihood", markdown_table(likelihood_rows(run.likelihood), LIKELIHOOD_COLUMNS)]
+        parts += [" ".join(notes)] if (notes := likelihood_notes(run.likelihood)) else []
     if run.summaries:
         heading = f"## {run.name}: summaries of {run.summaries.get('examples', 0)} texts"
         parts += [heading, markdown_table(summary_rows(run.summaries), SUMMARY_COLUMNS)]

@@ -21,6 +21,7 @@ from rot5.report.tables import (
     claim_rows,
     compared_rows,
     html_table,
+    likelihood_notes,
     likelihood_rows,
     present,
     summary_rows,
@@ -165,12 +166,11 @@ def likelihood(run: Run) -> Html | None:
     if not rows:
         return None
     table = html_table(rows, LIKELIHOOD_COLUMNS, "Loss on the targets of examples of each kind")
-    skipped = run.likelihood.get("skipped")
     return join(
         [
             table,
             element("p", LIKELIHOOD_EXPLAINED, class_="note"),
-            element("p", f"Left out: {'; '.join(skipped)}.", class_="note") if skipped else None,
+            *(element("p", note, class_="note") for note in likelihood_notes(run.likelihood)),
         ]
     )
 

@@ -129,8 +129,29 @@ def compared_rows(summaries: Mapping[str, Any]) -> list[dict]:
 
 
 def likelihood_rows(likelihood: Mapping[str, Any]) -> list[dict]:
-    """Rows for `LIKELIHOOD_COLUMNS` out of the `likelihood` of eval.json: its entries that are dicts."""
-    return [{"denoiser": name, **figures} for name, figures in likelihood.items() if isinstance(figures, Mapping)]
+    """Rows for `LIKELIHOOD_COLUMNS` out of the `likelihood` of eval.json: its dicts, the settings aside."""
+    return [
+        {"denoiser": name, **figures}
+        for name, figures in likelihood.items()
+        if isinstance(figures, Mapping) and name != "settings"
+    ]
+
+
+def likelihood_notes(likelihood: Mapping[str, Any]) -> list[str]:
+    """What stands below the likelihood: of which data it is, what masked them, and what was left out."""
+    told = likelihood.get("settings", {})
+    notes = []
+    if "denoisers" in told:
+        names = ", ".join(each["name"] for each in told["denoisers"])
+        rows = f"in rows of {told['rows']['encoder_length']} and {told['rows']['decoder_length']} tokens"
+        whose = {"its own": "its own denoisers", "default": "the default denoisers"}
+        by = whose.get(told["objective"], f"the denoisers of {told['objective']}")
+        notes.append(f"On {told['data']}, masked by {by} ({names}) {rows}.")
+        if told["objective"] == "default":
+            notes.append("The model has no objective of its own: --objective RUN masks the text as a run's is masked.")
+    elif told:
+        notes.append(f"On {told['data']}.")
+    return notes + [f"Skipped, {left_out}." for left_out in likelihood.get("skipped", ())]
 
 
 def number(value: float, digits: int) -> str:

@@ -41,6 +41,7 @@ def figures(chain: Chain) -> dict[str, float]:
         found |= {
             f"{run.verb}/{'bits_per_byte' if name == 'overall' else name}": each["bits_per_byte"]["mean"]
             for name, each in likelihood.items()
+            if name != "settings"
         }
         model = evaluation.get("summaries", {}).get("systems", {}).get("model", {})
         found |= {f"{run.verb}/{key}": model[key]["mean"] for key in SUMMARY_FIGURES if key in model}

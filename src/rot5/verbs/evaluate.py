@@ -5,11 +5,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rot5.build import EVALUATION_SEED, denoising_rows, score
+from rot5.build import (
+    DEFAULT,
+    EVALUATION_SEED,
+    OWN,
+    Objective,
+    denoising_rows,
+    likelihood_settings,
+    objective_of,
+    score,
+)
 from rot5.config import EvaluateConfig
 from rot5.data.batches import PackedRows
 from rot5.data.corpus import MANIFEST, Corpus, PairCorpus
-from rot5.data.denoise import DenoiseConfig, Denoised, DenoiserConfig
+from rot5.data.denoise import DenoiseConfig, Denoised
 from rot5.data.packing import PackConfig
 from rot5.data.pairs import Pairs
 from rot5.data.tokenizer import special_ids
@@ -29,6 +38,7 @@ from rot5.report.tables import (
     TEXT_COLUMNS,
     claim_rows,
     compared_rows,
+    likelihood_notes,
     likelihood_rows,
     summary_rows,
     text_rows,
@@ -80,8 +90,8 @@ def show(evaluation: dict) -> None:
     console = Console(width=None if Console().is_terminal else 140)
     if "likelihood" in evaluation:
         console.print(text_table(likelihood_rows(evaluation["likelihood"]), LIKELIHOOD_COLUMNS, "Likelihood"))
-        for left_out in evaluation["likelihood"].get("skipped", ()):
-            console.print(f"Skipped, {left_out}", highlight=False)
+        for note in likelihood_notes(evaluation["likelihood"]):
+            console.print(note, highlight=False)
     if "summaries" in evaluation:
         console.print(text_table(summary_rows(evaluation["summaries"]), SUMMARY_COLUMNS, "Summaries"))
         if rows := text_rows(evaluation["summaries"]):
@@ -119,17 +129,17 @@ def _of_text(config: EvaluateConfig, loaded: Loaded, corpus: Corpus, folder: Run
         folder = RunFolder(Path(config.objective))
         if not folder.exists() or "denoise" not in folder.config():
             raise UserError(f"objective {config.objective} is no pretraining run: name the folder of one")
-    settings = folder.config() if folder.exists() else {}
-    objective = _denoise_config(settings.get("denoise"))
-    pack = PackConfig(**settings["pack"]) if "pack" in settings else PackConfig()
+    own = objective_of(folder.config()) if folder.exists() else None
+    objective = own or Objective(DenoiseConfig(), PackConfig())
+    told = likelihood_settings(str(corpus.folder), objective, config.objective or (OWN if own else DEFAULT))
     tokenizer = corpus.tokenizer()
     specials = special_ids(tokenizer)
-    examples = denoising_rows(corpus, specials, objective, pack, EVALUATION_SEED, shuffle=False).examples
+    examples = denoising_rows(corpus, specials, *objective, EVALUATION_SEED, shuffle=False).examples
     assert isinstance(examples, Denoised)
     if not ours:
-        return measure_spelled(loaded, examples, tokenizer, "bf16", EVALUATION_EXAMPLES)
-    everything = PackedRows(examples, pack, specials, len(examples))
-    return as_table(score(loaded.model, everything, tokenizer, "bf16"), examples.kind_names)
+        return measure_spelled(loaded, examples, tokenizer, "bf16", EVALUATION_EXAMPLES) | {"settings": told}
+    everything = PackedRows(examples, objective.pack, specials, len(examples))
+    return as_table(score(loaded.model, everything, tokenizer, "bf16"), examples.kind_names) | {"settings": told}
 
 
 def _of_predictions(config: EvaluateConfig, pairs: PairCorpus) -> tuple[dict, list[dict]]:
@@ -164,16 +174,10 @@ def _of_pairs(
             loaded, [pair.input for pair in texts], [pair.target for pair in texts], "bf16", EVALUATION_EXAMPLES
         )
         evaluation["likelihood"] = as_table(scores, ("pairs",))
+    evaluation["likelihood"]["settings"] = likelihood_settings(str(pairs.folder))
     return evaluation, samples
 
 
 def _files(config: EvaluateConfig) -> dict[str, str]:
     """Which files the figures are of."""
     return {f"{key}_file": file for key in ("predictions", "against") if (file := getattr(config, key))}
-
-
-def _denoise_config(settings: dict | None) -> DenoiseConfig:
-    """The objective as a run folder holds it; the default for a model that comes without one."""
-    if settings is None:
-        return DenoiseConfig()
-    return DenoiseConfig(**{**settings, "denoisers": tuple(DenoiserConfig(**each) for each in settings["denoisers"])})

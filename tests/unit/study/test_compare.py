@@ -22,6 +22,7 @@ def chain(tmp_path):
         folder = tmp_path / f"{variant}-{seed}"
         folder.mkdir()
         told = {"overall": {"bits_per_byte": {"mean": bits}}, "R": {"bits_per_byte": {"mean": 2 * bits}}}
+        told["settings"] = {"data": "stories"}  # no kind of example
         (folder / "eval.json").write_text(json.dumps({"likelihood": told}))
         config = PretrainConfig(corpus="", validation="", out=str(folder))
         return Chain(variant, seed, Run("pretrain", config), None)

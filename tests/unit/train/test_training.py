@@ -92,7 +92,7 @@ def test_stopping_and_resuming_gives_the_same_bits(settings, tmp_path, model):
     ]
     assert timeless[0] == timeless[1]
     assert whole.evaluation()["likelihood"] == again.evaluation()["likelihood"]
-    assert {"R", "S", "X32", "X64", "overall"} == set(whole.evaluation()["likelihood"])
+    assert {"R", "S", "X32", "X64", "overall", "settings"} == set(whole.evaluation()["likelihood"])
     assert [sample["kind"] for sample in whole.samples()] == [sample["kind"] for sample in again.samples()]
 
 
