@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from rot5.evaluate import reading_words as words
 from rot5.evaluate.phrases import Event, Phrase
 from rot5.evaluate.reading import people, read
 from rot5.evaluate.reading_words import is_function, meaning
+from rot5.evaluate.told import Story, actors
 from rot5.evaluate.word_forms import base_form
 
 KINDS = ("characters", "objects", "qualities", "actions", "places", "feelings", "others")
 """What a content word claims: who, what, of what sort, what was done, where, how one felt (and so, the ending)."""
+
+
+_BESIDE = ("", "to", "with", "for", "from", "against", "at")
+"""How somebody is in an event beside its agent, as its object or by a preposition."""
 
 
 class JudgedWord(NamedTuple):
@@ -27,85 +31,6 @@ class JudgedWord(NamedTuple):
     """One of KINDS; "others" are words in no role."""
     invented: bool
     """Whether the story has the word nowhere in any form; what is false and not invented is in the wrong place."""
-
-
-class Story:
-    """A story read once, indexed for the summaries to be judged by it."""
-
-    def __init__(self, text: str):
-        self.reading = read(text)
-        self.cast = self.reading.cast
-        small = [token.lower() for token in self.reading.tokens]
-        self.pairs = set(itertools.pairwise(small))
-        self.by_action: dict[str, list[Event]] = {}
-        self.owners: dict[str, set[str]] = {}
-        self.traits: dict[str, set[str]] = {name: {kind} for name, kind in self.cast.items()}
-        for event in self.reading.events:
-            if not event.unreal:
-                for told in (event, *self._implied(event)):
-                    self.by_action.setdefault(told.action, []).append(told)
-                self._note_traits(event)
-            elif event.denied:
-                self.by_action.setdefault(f"not-{event.verb}", []).append(event)
-        self._note_owners()
-        named = [p.head for p in self.reading.phrases if p.kind == "name"]
-        self.main = sorted(self.cast, key=named.count, reverse=True)[:2]
-        self.main_facts = self._main_facts()
-
-    def _implied(self, event: Event) -> Iterator[Event]:
-        """What is true with an event: who is given gets, who is met meets."""
-        others = [p for link, p in event.things if self.people(p) <= self.cast.keys() and link in ("", "to", "with")]
-        things = [(link, p) for link, p in event.things if p not in others]
-        if event.action == "give" and others:
-            yield Event("get", -1, others, things, action="get", who=self._all(others))
-        if event.action in ("meet", "become friends", "share", "fix", "build", "learn") and others:
-            them = [("", p) for p in event.agents] if event.action in ("meet", "become friends") else []
-            yield Event(event.verb, -1, others, them + things, action=event.action, who=self._all(others))
-
-    def people(self, phrase: Phrase) -> frozenset[str]:
-        return people(phrase, self.cast)
-
-    def _all(self, phrases: Iterable[Phrase]) -> frozenset[str]:
-        return frozenset().union(*(self.people(phrase) for phrase in phrases))
-
-    def _note_traits(self, event: Event) -> None:
-        if event.verb != "be" or not event.who:
-            return
-        for link, phrase in event.things:
-            if not link and phrase.kind != "name":
-                said = {meaning(word) for _, word in phrase.adjectives} | {meaning(phrase.head)}
-                for who in event.who:
-                    self.traits.setdefault(who, set()).update(said)
-
-    def _note_owners(self) -> None:
-        for phrase in self.reading.phrases:
-            if phrase.kind == "name":
-                self.traits[phrase.head].update(meaning(word) for _, word in phrase.adjectives)
-            elif phrase.owner:
-                self.owners.setdefault(meaning(phrase.head), set()).update(self.people(phrase.owner))
-        for action in ("have", "get", "win", "take"):
-            for event in self.by_action.get(action, ()):
-                for _, phrase in event.things:
-                    self.owners.setdefault(meaning(phrase.head), set()).update(event.who & self.cast.keys())
-
-    def _main_facts(self) -> list[tuple[str, str, str]]:
-        """Hero, other, place, main object, key events and ending, as (what, who, which)."""
-        facts = [("name", name, "") for name in self.main]
-        if self.reading.places:
-            facts.append(("place", "", max(self.reading.places, key=lambda place: len(self.reading.places[place]))))
-        nouns = [meaning(p.head) for p in self.reading.phrases if p.kind == "thing" and p.adjectives]
-        if nouns:
-            facts.append(("object", "", max(dict.fromkeys(nouns), key=nouns.count)))
-        heads = Counter(meaning(phrase.head) for phrase in self.reading.phrases)
-        for event in self.reading.events:
-            nouns = [meaning(p.head) for link, p in event.things if p.kind == "thing" and not link]
-            passing = nouns and not event.marks and all(heads[noun] == 1 for noun in nouns)
-            if event.action in words.KEY_ACTIONS and not (event.unreal or event.reports or passing):
-                who = [phrase.head for phrase in event.agents if phrase.head in self.main]
-                facts += [("event", name, event.action) for name in who]
-        ending = self.reading.final_feelings
-        facts += [("feeling", name, ending[name]) for name in self.main[:1] if name in ending]
-        return list(dict.fromkeys(facts))
 
 
 def _objects(event: Event) -> set[str]:
@@ -122,8 +47,10 @@ class Judge:
         self.verdicts: dict[int, bool] = {}
         self.stated: set[tuple[str, str]] = set()
         self.felt: set[tuple[str, str]] = set()
-        for event in self.reading.events:
+        for event, who in zip(self.reading.events, actors(self.reading), strict=True):
             self._judge_event(event)
+            self._judge_doubles(event, who)
+        self._judge_pairs()
         for phrase in self.reading.phrases:
             self._judge_owner(phrase)
             if phrase.kind == "name":
@@ -336,6 +263,43 @@ class Judge:
             met = [who for who in met if who & self.story.cast.keys()]
             true = not met or any(phrase.head in who for who in met)
         self._mark(phrase.at, true)
+
+    def _judge_doubles(self, event: Event, who: frozenset[str]) -> None:
+        """Nobody is in one event twice: "Ben met Ben", "Ben went with Ben", "Ben took Ben's hat", "Mia met her"."""
+        if event.verb in ("make", "leave"):
+            return  # "this made Ben glad": the agent is what happened
+        named = [phrase.head for phrase in event.agents if phrase.kind == "name"]
+        alone = who if len(event.agents) == 1 else frozenset()
+        for link, phrase in event.things:
+            if phrase.owner and phrase.owner.kind == "name" and alone == {phrase.owner.head}:
+                self._mark(phrase.owner.at, False)
+            if phrase.kind == "name" and link in _BESIDE:
+                both = phrase.head in named and not (link == "for" and len(named) > 1)
+                self._mark(phrase.at, not both and alone != {phrase.head})
+            elif phrase.kind == "pronoun" and phrase.head in ("him", "her") and not link and named:
+                self._mark(event.agents[0].at, not self._means_only(event, phrase, alone))
+
+    def _means_only(self, event: Event, phrase: Phrase, alone: frozenset[str]) -> bool:
+        """Whether "him" or "her" could only be the agent itself, since the summary speaks of nobody else."""
+        unsure = event.outers or self.reading.tokens[event.at - 1] == "to"
+        strangers = any(other.head in words.EPITHETS for other in self.reading.phrases)
+        meant = people(phrase, self.reading.cast)
+        return bool(meant) and meant <= alone and not (unsure or strangers)
+
+    def _judge_pairs(self) -> None:
+        """One person for two: "Ben and Ben", "Ben ran while Ben was there", "Ben broke the hat that Ben had"."""
+        tokens, names = self.reading.tokens, self.story.cast | self.reading.cast
+        for at in range(2, len(tokens)):
+            if tokens[at] in names and tokens[at - 1] in ("and", "or") and tokens[at - 2] == tokens[at]:
+                self._mark(at, False)
+        for before, event in itertools.pairwise(self.reading.events):
+            things = {phrase.at for _, phrase in before.things}
+            there = tokens[event.at + 1] == "there" and "while" in tokens[before.at : event.at]
+            if there or any(phrase.at in things for _, phrase in event.things):
+                agents = {phrase.head: phrase.at for phrase in before.agents if phrase.kind == "name"}
+                for phrase in event.agents:
+                    if agents.get(phrase.head, phrase.at) != phrase.at:
+                        self._mark(phrase.at, False)
 
     def _judge_thing(self, phrase: Phrase, told: list[Event], free: str | bool) -> None:
         story, noun = self.story, meaning(phrase.head)

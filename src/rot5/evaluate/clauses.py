@@ -148,6 +148,8 @@ class Parser:
             if word == "have" and self.unreal:
                 return i + 1
             return i + 1 if helps or self._next(i) == "been" else self._verb(i, "have")
+        if word == "do" and self.infinitive:
+            return self._verb(i, word)
         if word in words.MODALS and self.tokens[i] != "May":
             self._clause_starts(i)
             self.unreal = self.infinitive = True

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from rot5.evaluate.claims import KINDS, Judge, JudgedWord, Story
+from rot5.evaluate.claims import KINDS, Judge, JudgedWord
 from rot5.evaluate.phrases import Event
 from rot5.evaluate.reading import Reading
+from rot5.evaluate.told import Story
 
 __all__ = ["ContentScore", "Fact", "JudgedWord", "content", "judged_words", "verify_facts"]
 
@@ -133,7 +134,8 @@ def judged_words(story: str, summary: str) -> list[JudgedWord]:
     Content is every word but function words and words like "end" or "feel" that carry a sentence. A verb and its agents
     are true when the story tells the same event of the same agent; an object when it is that of the event, and its
     adjective when the story gives it to that object; a place when somebody of the event was there; a feeling when it is
-    the last one of its person. A word in none of these roles is true when the story has it.
+    the last one of its person. A name that is in one event twice is false ("Ben and Ben", "Ben went with Ben", "Ben
+    took Ben's hat"). A word in none of these roles is true when the story has it.
     """
     return Judge(_story(story), summary).words()
 

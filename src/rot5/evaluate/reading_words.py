@@ -129,7 +129,7 @@ FUNCTION = (
 LIGHT = _set(
     "end day days way time times thing things morning afternoon evening night week month year while moment rest "
     "minute  hour part side middle kind sort help good feel felt feeling feels made make making makes left leave "
-    "leaving ended  became went put let kept keep named called"
+    "leaving ended  became went put let kept keep named called do"
 )
 """Words that carry a sentence but say nothing of the story by themselves: "in the end", "made him feel"."""
 TIMES = _set(

@@ -209,6 +209,45 @@ def test_what_is_done_to_another_is_false():
     assert [word.text for word in judged_words(story, "Sam helped Ben.") if not word.true] == ["Ben"]
 
 
+TWO = """Toby had a blue drum. Emma was at the barn with Toby. Emma wanted the blue drum. Emma met Toby.
+Emma took the blue drum. She broke it. Emma was so sorry that she told the truth. Toby forgave Emma.
+Emma and Toby ran a race. Emma took a hat."""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "false"),
+    [
+        ("Emma and Toby ran a race.", "Emma and Emma ran a race.", ["Emma"]),
+        ("Emma and Toby both ran a race.", "Toby and Toby both ran a race.", ["Toby"]),
+        ("Emma was at the barn with Toby.", "Emma was at the barn with Emma.", ["Emma"]),
+        ("She was at the barn with Toby.", "She was at the barn with Emma.", ["Emma"]),
+        ("Emma broke it when she was with Toby.", "Emma broke it when she was with Emma.", ["Emma"]),
+        ("Emma broke it while Toby was there.", "Emma broke it while Emma was there.", ["Emma"]),
+        ("Emma broke the drum that Toby had.", "Emma broke the drum that Emma had.", ["Emma"]),
+        ("Emma broke the drum of Toby.", "Emma broke the drum of Emma.", ["Emma"]),
+        ("Emma took Toby's drum.", "Emma took Emma's drum.", ["Emma"]),
+        ("Emma met him.", "Emma met her. Toby was there.", ["Emma"]),
+        ("Emma wanted to bring a drum to Toby.", "Emma wanted to bring a drum to Emma.", ["Emma"]),
+        ("Emma broke a drum. Toby forgave her.", "Emma broke a drum. Emma forgave her.", ["Emma", "forgave"]),
+        ("Emma told the truth to Toby.", "Toby told the truth to Toby.", ["Toby", "told", "truth", "Toby"]),
+        ("Emma took a hat with her.", "Toby took a hat with him.", ["Toby", "took"]),
+    ],
+)
+def test_nobody_is_in_one_event_twice(right, wrong, false):
+    assert [word.text for word in judged_words(TWO, right) if not word.true] == []
+    assert [word.text for word in judged_words(TWO, wrong) if not word.true] == false
+
+
+def test_he_is_whoever_acted_before():
+    story = "Ben and Tom ran a race. Tom was so tired that he sat down for a nap. Ben won the race."
+    assert [word.text for word in judged_words(story, "Tom took a nap.") if not word.true] == []
+    assert [word.text for word in judged_words(story, "Ben took a nap.") if not word.true] == ["Ben", "took", "nap"]
+
+
+def test_what_could_not_be_done_leaves_the_agent_as_it_was():
+    assert ("Zoe", "learn", "it") in done("Zoe could not do it and learned it together with Luke.")
+
+
 def test_words_that_say_nothing_are_no_content():
     words = [
         word.text for word in judged_words(STORY, "In the end, Kate slowly lost her red kite at the park, and so on.")
@@ -230,7 +269,7 @@ def test_the_main_facts_of_a_story_are_counted():
 
 def test_reference_summaries_are_true(records):
     scores = [content(record.story, text) for record in records for text in record.summaries]
-    assert sum(s.true_words for s in scores) >= 0.99 * sum(s.content_words for s in scores)
+    assert sum(s.true_words for s in scores) >= 0.997 * sum(s.content_words for s in scores)
     assert sum(s.covered for s in scores) >= 0.8 * sum(s.facts for s in scores)
     assert sum(s.content_words for s in scores) > 12 * len(scores)
 
@@ -274,6 +313,22 @@ def test_a_wrong_word_lowers_the_score(records, change):
         # Some references do not name the adjective.
         lowered += wrong == text or share_true(record.story, wrong) < share_true(record.story, text)
     assert lowered >= 0.99 * len(records)
+
+
+def test_one_name_for_the_other_is_rarely_missed(records):
+    """Each mention by itself turned into the other character: the share where neither truth nor coverage falls."""
+    swaps = missed = 0
+    for record in records:
+        swap = {record.hero: record.other, record.other: record.hero}
+        for text in record.summaries:
+            right = content(record.story, text)
+            for match in re.finditer(rf"\b({record.hero}|{record.other})\b", text):
+                wrong = content(record.story, text[: match.start()] + swap[match.group()] + text[match.end() :])
+                truer = wrong.true_words * right.content_words >= right.true_words * wrong.content_words
+                missed += truer and wrong.covered >= right.covered
+                swaps += 1
+    assert swaps > 3000
+    assert missed < 0.03 * swaps
 
 
 def test_swapped_names_cost_a_third_of_the_words(records):
