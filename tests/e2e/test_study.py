@@ -134,9 +134,10 @@ def test_a_study_from_nothing_stopped_changed_and_shared(place, rot5):
 
 
 def test_a_run_that_fails_is_named_and_the_others_are_compared(place, rot5):
-    write(place, {**STUDY, "seeds": [0], "variants": {"plain": {}, "odd": {"pretrain": {"model": {"d_ff": 96}}}}})
+    variants = {"plain": {}, "odd": {"pretrain": {"model": {"d_ff": 96}}}}
+    write(place, {**STUDY, "seeds": [0], "variants": variants, "law": True})
     failed = rot5(*COMMAND)
-    assert failed.code == 2 and "1 runs failed (odd, seed 0: the disk is full)" in failed.err
+    assert failed.code == 2 and "not all could be done (odd, seed 0: the disk is full; law: " in failed.err
     assert set(results()["variants"]) == {"plain"}
 
 
@@ -164,6 +165,16 @@ def test_tuning_and_data_of_a_study(place, rot5):
     )
     made = Path("made/manifest.json").stat().st_mtime_ns
     assert rot5(*COMMAND).code == 0 and Path("made/manifest.json").stat().st_mtime_ns == made
+
+    write(place, {**study, "data": [{**study["data"][0], "source": {"limit": 20, "seed": 5}}]})
+    refused = rot5(*COMMAND)
+    assert refused.code == 2 and "data made: source.limit: 30 -> 20" in refused.err
+    InThisProcess.started.clear()
+    assert rot5(*COMMAND, "--accept_changes").code == 0
+    assert json.loads(Path("made/manifest.json").read_text())["pairs"] == 20
+    assert [name.split("-")[0] for name in InThisProcess.started] == ["finetune"], (
+        "only what depends on it is made anew"
+    )
 
 
 def test_two_studies_do_not_share_a_folder_of_runs_at_once(place, rot5):

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from rot5.data.denoise import DenoiseConfig
+from rot5.data.denoise import DenoiseConfig, longest_piece
 from rot5.data.packing import PackConfig
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.sizing.compute import DOCUMENT, Training, packed_load, story_share, training
@@ -37,9 +37,13 @@ def estimate(
     checkpointing: bool = False,
     document: int = DOCUMENT,
 ) -> Estimate:
-    """Training on `story_tokens` in packed rows of documents of `document` tokens under the default mixture."""
+    """Training on `story_tokens` in packed rows of documents of `document` tokens under the default mixture.
+
+    Documents longer than what rows take are cut, as training cuts them.
+    """
     pack, mixture = pack or PackConfig(), DenoiseConfig()
     lengths = (pack.encoder_length, pack.decoder_length)
+    document = min(document, longest_piece(mixture, *lengths))
     load = packed_load(batch_rows, *lengths, mixture, document)
     a_step = devices * batch_rows * story_share(mixture, *lengths, document)
     each = step_seconds(shape, batch_rows, load, hardware, checkpointing=checkpointing)

@@ -219,9 +219,8 @@ def _predictions(found: ParametricFit, points: Sequence[Point]) -> list[dict[str
 
 def _held_out(points: Sequence[Point], draws: int, seed: int) -> dict[str, Any] | None:
     """The parametric law without the most expensive budget, tried on it."""
-    dearest = max(point.flops for point in points)
-    unseen = [point for point in points if point.flops * SAME_BUDGET >= dearest]
-    seen = [point for point in points if point.flops * SAME_BUDGET < dearest]
+    *cheaper, unseen = budgets(points).values()
+    seen = [point for group in cheaper for point in group]
     try:
         found = _fit(seen, draws, seed)
     except UserError:

@@ -56,8 +56,10 @@ def fit_isoflop(groups: Mapping[str, Sequence[Point]], *, draws: int, seed: int)
     """log N_opt = a log C + c over budgets, as JSON: `law`, `intervals`, `groups` and `left_out`.
 
     A budget whose parabola does not open upward, or has its minimum outside of the sizes tried, is left out and named.
-    `law` is None for fewer than two minima. Intervals resample the runs of each budget, and are None where no budget
-    has more runs than its parabola needs: resampling can say nothing there.
+    `law` is None for fewer than two minima, and where larger budgets would want smaller models or less text. Intervals
+    resample the runs of each budget, and are None where no budget has more runs than its parabola needs: resampling can
+    say nothing there. They are of those resamples alone in which every budget of the law has a minimum, and so rather
+    too narrow.
     """
     valleys, kept, left_out = {}, {}, []
     for name, points in groups.items():
@@ -80,7 +82,9 @@ def fit_isoflop(groups: Mapping[str, Sequence[Point]], *, draws: int, seed: int)
     everything = [point for points in groups.values() for point in points]
     k = float(np.exp(np.mean([np.log(p.flops / (p.parameters * p.tokens)) for p in everything])))
     line = _line({name: valley.log_parameters for name, valley in valleys.items()}, kept)
-    law = None if line is None else IsoflopLaw(a=line[0], c=line[1], k=k)
+    law = IsoflopLaw(a=line[0], c=line[1], k=k) if line and 0 < line[0] < 1 else None
+    if line and law is None:
+        left_out.append({"group": "the line through all minima", "why": f"its slope {line[0]:.2f} is not in 0 to 1"})
     return {
         "law": None if law is None else as_dict(law),
         "intervals": None if law is None else _intervals(law, kept, draws, seed),

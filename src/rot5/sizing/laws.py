@@ -1,6 +1,7 @@
 """Laws of size: which model and how much text a budget of operations is best spent on, and what loss to expect.
 
-Words: parameters N are active and without token tables, tokens D are story tokens (raw text, before masking), a budget
+Words: parameters N are those at work on a token, the head among them and the
+table it is looked up in not, tokens D are story tokens (raw text, before masking), a budget
 C is training operations. Losses are of any unit, as long as all of a law's are of one.
 """
 
@@ -20,7 +21,7 @@ class Point(NamedTuple):
     """One finished run."""
 
     parameters: float
-    """Active parameters without token tables."""
+    """Parameters at work on a token (`compute.working_parameters`)."""
     tokens: float
     """Story tokens trained on, repetitions counted."""
     flops: float

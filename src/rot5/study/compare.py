@@ -71,7 +71,9 @@ def over_seeds(values: Sequence[float]) -> Interval:
 
 
 def verdict(difference: Interval, sign: int) -> str:
-    """better, worse, within noise, or one seed: what a difference from the baseline amounts to."""
+    """better, worse, within noise, one seed, or diverged: what a difference from the baseline amounts to."""
+    if not math.isfinite(difference.mean):
+        return "diverged"
     if math.isnan(difference.low):
         return "one seed"
     if difference.low <= 0 <= difference.high:
@@ -82,8 +84,8 @@ def verdict(difference: Interval, sign: int) -> str:
 def compare(chains: Mapping[str, Sequence[Chain]], counterparts: Mapping[str, str]) -> dict[str, Any]:
     """Figures of every variant over its seeds, and their differences from its counterpart's, seed by seed.
 
-    `chains` holds finished runs alone. Differences are paired: seed s of a variant sees the same data in the same order
-    as seed s of the baseline. Returns `{"variants": {name: {metric: {"mean", "low", "high", "values"}}}, "differences":
+    `chains` holds finished runs alone. Differences are paired: variants of one corpus see the same data in the same
+    order with the same seed. Returns `{"variants": {name: {metric: {"mean", "low", "high", "values"}}}, "differences":
     {name: {metric: {"mean", "low", "high", "verdict", "seeds"}}}}`.
     """
     found = {name: {each.seed: figures(each) for each in of_one} for name, of_one in chains.items() if of_one}
@@ -92,7 +94,7 @@ def compare(chains: Mapping[str, Sequence[Chain]], counterparts: Mapping[str, st
     for name, by_seed in found.items():
         keys = list(dict.fromkeys(key for each in by_seed.values() for key in each))
         variants[name] = {
-            key: {**_told(over_seeds(values)), "values": values}
+            key: {**_told(over_seeds(values)), "values": [finite(value) for value in values]}
             for key in keys
             for values in [[each[key] for each in by_seed.values() if key in each]]
         }
@@ -116,5 +118,9 @@ def _difference(key: str, by_seed: dict[int, dict], of_baseline: dict[int, dict]
 
 
 def _told(found: Interval) -> dict[str, float | None]:
-    """An interval for JSON, which knows no nan."""
-    return {key: None if math.isnan(value) else value for key, value in found._asdict().items()}
+    return {key: finite(value) for key, value in found._asdict().items()}
+
+
+def finite(value: float) -> float | None:
+    """A figure for JSON, which knows neither nan nor infinity."""
+    return value if math.isfinite(value) else None

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,9 @@ from rot5.errors import UserError, nearest
 OF_A_VARIANT = ("budget", "tune", "pretrain", "finetune")
 """What a variant may change; each also stands at the top of the file, for all variants."""
 
+STAGES = ("pretrain", "finetune")
+OWN = ("pretrain.out", "pretrain.seed", "finetune.out", "finetune.seed", "finetune.init")
+LENGTH = ("pretrain.train.steps", "pretrain.train.epochs")
 KEYS = ("about", "data", "seeds", "baseline", "variants", "sweep", "law", *OF_A_VARIANT)
 BUDGETS = ("story_tokens", "seconds", "flops")
 TUNE_KEYS = ("share", "grid")
@@ -90,42 +94,46 @@ class Study:
 def read_study(path: Path) -> Study:
     """Read and check a study file. Raises UserError that names everything wrong with it."""
     content = recipe(path)
-    found = [f"unknown key {key!r}: {nearest(key, KEYS)}" for key in content if key not in KEYS]
-    variants = content.get("variants") or {"all": {}}
-    sweep = content.get("sweep") or {}
-    if not isinstance(variants, dict) or not all(isinstance(each or {}, dict) for each in variants.values()):
-        raise UserError(f"{path}: variants must be `name: settings`")
-    for name, settings in variants.items():
-        unknown = [key for key in settings or {} if key not in OF_A_VARIANT]
-        found += [f"variant {name}: unknown key {key!r}: {nearest(key, OF_A_VARIANT)}" for key in unknown]
+    _refuse(path, _wrong_types(content))
+    variants = {str(name): settings or {} for name, settings in (content.get("variants") or {"all": {}}).items()}
+    sweep, seeds = content.get("sweep") or {}, content.get("seeds", [0])
+    groups = {"": content} | {f"variant {name}: ": settings for name, settings in variants.items()}
+    found = [
+        f"{where}unknown key {key!r}: {nearest(str(key), known)}"
+        for where, settings in groups.items()
+        for known in [OF_A_VARIANT if where else KEYS]
+        for key in settings
+        if key not in known
+    ]
     grids = {"sweep": sweep} | {
-        f"tune of {name}": ((settings or {}).get("tune") or {}).get("grid") or {} for name, settings in variants.items()
+        f"{where}tune": (settings.get("tune") or {}).get("grid") or {} for where, settings in groups.items()
     }
-    grids["tune"] = (content.get("tune") or {}).get("grid") or {}
     for where, grid in grids.items():
+        under = OF_A_VARIANT if where == "sweep" else STAGES
         found += [
-            f"{where}: {key} must be a list of values, under one of {', '.join(OF_A_VARIANT)}"
+            f"{where}: {key} must be a list of values, under one of {', '.join(under)}"
             for key, values in grid.items()
-            if not isinstance(values, list) or not values or key.split(".")[0] not in OF_A_VARIANT
+            if not isinstance(values, list) or not values or str(key).split(".")[0] not in under
         ]
-    seeds = content.get("seeds", [0])
-    if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, int) for seed in seeds):
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int for seed in seeds):
         found.append(f"seeds {seeds!r} must be a list of numbers")
     elif len(set(seeds)) < len(seeds):
         found.append(f"seeds {seeds!r} repeat themselves")
-    if found:
-        raise UserError(f"{path}: {'; '.join(found)}")
+    _refuse(path, found)
 
     shared = {key: content.get(key) or {} for key in OF_A_VARIANT}
     made = [
-        _variant(path, name, point, merged(shared, settings or {}), sole=len(variants) == 1)
+        _variant(path, name, point, merged(shared, settings), sole=len(variants) == 1)
         for name, settings in variants.items()
         for point in _points(sweep)
     ]
+    names = [variant.name for variant in made]
     families = list(dict.fromkeys(variant.family for variant in made))
     baseline = str(content.get("baseline", families[0]))
+    found = [f"two variants are called {name!r}" for name in dict.fromkeys(names) if names.count(name) > 1]
     if baseline not in families:
-        raise UserError(f"{path}: baseline {baseline!r} is no variant: {nearest(baseline, families)}")
+        found.append(f"baseline {baseline!r} is no variant: {nearest(baseline, families)}")
+    _refuse(path, found)
     return Study(
         name=path.stem,
         about=" ".join(str(content.get("about", "")).split()),
@@ -135,6 +143,33 @@ def read_study(path: Path) -> Study:
         variants=tuple(made),
         law=bool(content.get("law", False)),
     )
+
+
+def _refuse(path: Path, found: list[str]) -> None:
+    if found:
+        raise UserError(f"{path}: {'; '.join(found)}")
+
+
+def _wrong_types(content: Mapping[str, Any]) -> list[str]:
+    """Groups that are not `key: value`, in the file and in its variants."""
+    groups = {"": content}
+    if isinstance(content.get("variants"), dict):
+        groups |= {f"variant {name}: ": settings for name, settings in content["variants"].items()}
+    found = [f"{where.removesuffix(': ')} must be `key: value`" for where, of in groups.items() if not _is_group(of)]
+    for where, of in groups.items():
+        for key in ("variants", "sweep", *OF_A_VARIANT) if _is_group(of) else ():
+            if not _is_group((of or {}).get(key)):
+                found.append(f"{where}{key} must be `key: value`")
+            elif key == "tune" and not _is_group(((of or {}).get(key) or {}).get("grid")):
+                found.append(f"{where}tune.grid must be `setting: values`")
+    data = content.get("data") or []
+    if not isinstance(data, list) or not all(isinstance(each, dict) and "out" in each for each in data):
+        found.append("data must be a list of settings of `rot5 prepare`, each with `out`")
+    return found
+
+
+def _is_group(value: object) -> bool:
+    return value is None or isinstance(value, dict)
 
 
 def _points(sweep: Mapping[str, list]) -> Iterator[dict[str, Any]]:
@@ -158,7 +193,7 @@ def _variant(path: Path, name: str, point: Mapping[str, Any], settings: Mapping[
     found += [
         f"budget.{key} {value!r} must be a number above 0"
         for key, value in budget.items()
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf
     ]
     found += [f"tune: unknown key {key!r}: {nearest(key, TUNE_KEYS)}" for key in tune if key not in TUNE_KEYS]
     share, grid = tune.get("share", 1.0), tune.get("grid") or {}
@@ -166,6 +201,11 @@ def _variant(path: Path, name: str, point: Mapping[str, Any], settings: Mapping[
         found.append(f"tune.share {share!r} must be above 0 and at most 1")
     elif grid and share < 1 and not budget:
         found.append("tune.share needs a budget to be a share of")
+    found += [f"{key} is the study's to set" for key in OWN if _has(settings, key)]
+    found += [f"{key} is tuned, and the study's to set" for key in grid if key in OWN]
+    if budget:
+        said = [key for key in LENGTH if _has(settings, key) or key in grid]
+        found += [f"{key} and a budget both say how long to train: give one" for key in said]
     if not settings["pretrain"]:
         found.append("pretrain says nothing: give at least its corpus and validation")
     if found:
@@ -179,6 +219,12 @@ def _variant(path: Path, name: str, point: Mapping[str, Any], settings: Mapping[
         grid=grid,
         share=float(share),
     )
+
+
+def _has(settings: Mapping[str, Any], dotted: str) -> bool:
+    first, _, rest = dotted.partition(".")
+    inner = settings.get(first)
+    return first in settings if not rest else isinstance(inner, Mapping) and _has(inner, rest)
 
 
 def told_value(value: object) -> str:

@@ -8,8 +8,8 @@ from rot5.build import shape
 from rot5.config import PretrainConfig
 from rot5.data.corpus import Corpus
 from rot5.data.tokenizer import special_ids
-from rot5.model.costs import parameter_counts
 from rot5.report.tables import Column
+from rot5.sizing.compute import working_parameters
 from rot5.sizing.fitting import fit
 from rot5.sizing.laws import Point
 from rot5.study.budget import flops_per_story_token
@@ -18,7 +18,7 @@ from rot5.study.runs import Chain
 
 
 def points(study: Study, finished: Mapping[str, Sequence[Chain]]) -> list[Point]:
-    """One point per finished run: active parameters without token tables, story tokens, operations, bits per byte."""
+    """One point per finished run: parameters at work on a token, story tokens, operations, bits per byte."""
     found = []
     for variant in study.variants:
         for each in finished.get(variant.name, ()):
@@ -29,7 +29,7 @@ def points(study: Study, finished: Mapping[str, Sequence[Chain]]) -> list[Point]
             loss = each.pretrain.folder.evaluation()["likelihood"]["overall"]["bits_per_byte"]["mean"]
             found.append(
                 Point(
-                    parameters=parameter_counts(shape(config.model, specials)).active_non_embedding,
+                    parameters=working_parameters(shape(config.model, specials)),
                     tokens=tokens,
                     flops=tokens * flops_per_story_token(config),
                     loss=loss,
@@ -64,8 +64,9 @@ MINIMUM_COLUMNS = (
     Column("loss", "Bits per byte there", digits=4),
 )
 ABOUT_LAW = (
-    "L(N, D) = E + A / N^alpha + B / D^beta in bits per byte; N are active parameters without token tables, D story "
-    "tokens, a and b the exponents of the budget in the best N and D, k the operations per parameter and story token."
+    "L(N, D) = E + A / N^alpha + B / D^beta in bits per byte; N are parameters at work on a token (of token tables the "
+    "head alone), D story tokens, a and b the exponents of the budget in the best N and D, k the operations per "
+    "parameter and story token."
 )
 ABOUT_ERRORS = "The last column is a law fitted without the dearest budget, tried on it."
 ABOUT_MINIMA = "Minima of parabolas through runs of one budget; a curve without a minimum inside its sizes is left out."

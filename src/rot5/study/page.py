@@ -28,9 +28,9 @@ ABOUT_INTERVALS = (
     "validation texts. Intervals over texts are in the report of each run."
 )
 ABOUT_DIFFERENCES = (
-    "Differences are taken seed by seed: seed s of a variant reads the same text in the same order as seed s of the "
-    "baseline. A difference whose interval holds 0 is within noise. Many comparisons stand here: of twenty that are "
-    "nothing, one will look like something."
+    "Differences are taken seed by seed: with one corpus, seed s of a variant reads the same text in the same order as "
+    "seed s of the baseline. A difference whose interval holds 0 is within noise. Many comparisons stand here: of "
+    "twenty that are nothing, one will look like something."
 )
 ABOUT_SECONDS = (
     "Seconds are updates times the time of an update, which was measured for each variant side by side with the "
@@ -41,7 +41,10 @@ ABOUT_REACH = (
     "the baseline's final loss, read off a line through the ends of runs over the logarithm of their tokens, seed by "
     "seed. A share beyond the budgets that were run is an extrapolation, and counted."
 )
-ABOUT_TUNING = "Each setting was tried with the first seed; bits per byte of the validation targets decided."
+ABOUT_TUNING = (
+    "Each setting was tried with the first seed; bits per byte of the validation targets, the same that the tables "
+    "above are of, decided. Variants that differ in their budget alone share what was found at the first of them."
+)
 
 DIFFERENCE_COLUMNS = (
     Column("variant", "Variant", text=True),
@@ -66,12 +69,11 @@ TUNING_COLUMNS = (
 )
 
 
-def write_page(out: Path, results: Mapping[str, Any], finished: Finished, file: Path, markdown: Path | None) -> Path:
+def write_page(out: Path, results: Mapping[str, Any], finished: Finished, command: str, markdown: str) -> Path:
     """Write `report.html` into a study's folder, and the same as Markdown where asked; return the page's path."""
     tables = [table for table in _tables(results, finished) if table.rows]
-    command = f"rot5 study {file}"
     if markdown:
-        _write_markdown(markdown, results, finished, tables, f"{command} --markdown {markdown}")
+        _write_markdown(Path(markdown), results, finished, tables, command)
     shown: list[Section] = [
         (table.title, join([html_table(table.rows, table.columns, table.title), _note(table.about)]))
         for table in tables

@@ -33,7 +33,10 @@ def reach(study: Study, finished: Mapping[str, Sequence[Chain]], ratios: Mapping
             tokens = folder.metrics()[-1]["story_tokens"]
             loss = folder.evaluation()["likelihood"]["overall"]["bits_per_byte"]["mean"]
             ends.setdefault(variant.family, {}).setdefault(each.seed, []).append((tokens, loss))
-    ordered = {family: {seed: sorted(of_one) for seed, of_one in by_seed.items()} for family, by_seed in ends.items()}
+    ordered = {
+        family: {seed: sorted(dict(of_one).items()) for seed, of_one in by_seed.items()}
+        for family, by_seed in ends.items()
+    }
     return shares(ordered, study.baseline, ratios)
 
 
@@ -50,7 +53,7 @@ def shares(ends: Ends, baseline: str, ratios: Mapping[str, float]) -> dict[str, 
             log_tokens = _tokens_for(aim, by_seed[seed])
             logs.append(log_tokens - math.log(whole))
             low, high = (math.log(by_seed[seed][end][0]) for end in (0, -1))
-            beyond += not low <= log_tokens <= high
+            beyond += not low < log_tokens <= high
         found[family] = {
             "tokens": _shares(logs),
             "seconds": _shares([each + math.log(ratios[family]) for each in logs]),
@@ -63,15 +66,16 @@ def shares(ends: Ends, baseline: str, ratios: Mapping[str, float]) -> dict[str, 
 def _tokens_for(aim: float, ends: Sequence[tuple[float, float]]) -> float:
     """The logarithm of the tokens at which a line through the ends of runs has the loss `aim`.
 
-    Of several budgets the two count between which the loss passes the aim, or else the nearest two.
+    Of several budgets the two count between which the loss passes the aim, or else the nearest two. Where losses do not
+    fall, those that are good enough from the start need at most the smallest budget, the others never come there.
     """
     pairs = list(itertools.pairwise(ends))
     (before, high), (after, low) = next(
         (pair for pair in pairs if pair[0][1] >= aim >= pair[1][1]), _nearest(pairs, aim)
     )
     slope = (low - high) / (math.log(after) - math.log(before))
-    if slope >= 0:
-        return math.inf
+    if not slope < 0:
+        return math.log(ends[0][0]) if ends[0][1] <= aim else math.inf
     return math.log(before) + (aim - high) / slope
 
 

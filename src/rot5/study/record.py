@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rot5.config import FinetuneConfig, PretrainConfig, defaults
 from rot5.errors import UserError
 from rot5.folders import write_json
-from rot5.train.run_folder import difference
+from rot5.train.run_folder import difference, filled
 
 RECORD = "study.json"
+STAGES = {"pretrain": PretrainConfig, "finetune": FinetuneConfig}
 
 
 @contextlib.contextmanager
@@ -31,26 +33,35 @@ def sole(runs: Path) -> Iterator[int]:
         yield lock.fileno()
 
 
-def check_unchanged(out: Path, meaning: Mapping[str, Any], accept: bool) -> dict[str, Any]:
-    """Compare what variants mean with what they meant when the study was begun; return what is to be remembered.
+def check_unchanged(out: Path, meaning: Mapping[str, Any], accept: bool) -> set[str]:
+    """Compare what variants and data mean with what they meant when the study was begun; return those that changed.
 
     New ones may come and old ones go. Raises UserError that names every change of one that is in both, unless `accept`.
     """
-    path = out / RECORD
-    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    meaning = json.loads(json.dumps(meaning))
-    changed = [
-        f"{name}: {line}" for name in meaning if name in before for line in difference(before[name], meaning[name])
-    ]
-    if changed and not accept:
+    usual = {stage: defaults(kind) for stage, kind in STAGES.items()}
+    before = {name: _filled(found, usual) for name, found in _remembered(out).items()}
+    now = json.loads(json.dumps(meaning))
+    changes = {name: difference(before[name], now[name]) for name in now if name in before}
+    told = "; ".join(f"{name}: {line}" for name, lines in changes.items() for line in lines)
+    if told and not accept:
         raise UserError(
-            f"{out} was begun with other settings ({'; '.join(changed)}): restore them, give what has changed another "
-            "name, or go on with --accept_changes; finished runs are kept in any case"
+            f"{out} was begun with other settings ({told}): restore them, give what has changed another name, or go on "
+            "with --accept_changes; finished runs are kept in any case"
         )
-    return {**before, **meaning}
+    return {name for name, lines in changes.items() if lines}
+
+
+def _filled(found: dict[str, Any], usual: Mapping[str, dict]) -> dict[str, Any]:
+    """What was remembered, with the defaults of settings that the software of that day did not know."""
+    return {key: filled(value, usual[key]) if key in usual else value for key, value in found.items()}
 
 
 def remember(out: Path, meaning: Mapping[str, Any]) -> None:
-    """Keep what variants mean, now that nothing is known to be wrong with them."""
+    """Keep what variants and data mean, now that nothing is known to be wrong with them."""
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / RECORD, meaning)
+    write_json(out / RECORD, {**_remembered(out), **meaning})
+
+
+def _remembered(out: Path) -> dict[str, Any]:
+    path = out / RECORD
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

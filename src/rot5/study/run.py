@@ -1,14 +1,16 @@
 """`rot5 study`: runs what a study file names and is not there yet, then compares."""
 
 import json
+import shlex
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rot5.config import FinetuneConfig, PrepareConfig, PretrainConfig, StudyConfig
+from rot5.config import FinetuneConfig, PrepareConfig, PretrainConfig, StudyConfig, command_line
 from rot5.data.corpus import MANIFEST
 from rot5.errors import UserError
 from rot5.folders import write_json
@@ -19,7 +21,7 @@ from rot5.study.pace import paces
 from rot5.study.page import write_page
 from rot5.study.reach import reach
 from rot5.study.record import check_unchanged, remember, sole
-from rot5.study.runs import Chain, chain, complete, identity, typed
+from rot5.study.runs import Chain, chain, complete, described, identity, typed
 from rot5.study.tune import tune
 from rot5.verbs import prepare
 
@@ -38,9 +40,9 @@ def run(config: StudyConfig) -> None:
         def make(chains: Sequence[Chain]) -> None:
             failed.update(complete(chains, runs, config.jobs, threads, _tell, lock))
 
-        _prepare(study, runs)
+        _prepare(study, runs, out, config.accept_changes)
         meaning = {variant.name: _meaning(variant, runs) for variant in study.variants}
-        meaning = check_unchanged(out, meaning, config.accept_changes)
+        check_unchanged(out, meaning, config.accept_changes)
         timed = _paces(study, runs, out, threads)
         remember(out, meaning)
         tuned = tune(study, runs, {name: each["seconds"] for name, each in timed.items()}, make)
@@ -63,12 +65,15 @@ def run(config: StudyConfig) -> None:
         "reach": reach(study, finished, {variant.family: timed[variant.name]["ratio"] for variant in study.variants}),
     }
     if study.law:
-        results["law"] = law_of(study, finished)
-        write_json(out / "law.json", results["law"])
+        try:
+            results["law"] = law_of(study, finished)
+            write_json(out / "law.json", results["law"])
+        except UserError as error:
+            failed["law"] = str(error)
     write_json(out / "results.json", results)
-    print(write_page(out, results, finished, Path(config.file), Path(config.markdown) if config.markdown else None))
+    print(write_page(out, results, finished, shlex.join(command_line("study", config)), config.markdown))
     if failed:
-        raise UserError(f"{len(failed)} runs failed ({_told(failed)}); the others are compared; call again to retry")
+        raise UserError(f"not all could be done ({_told(failed)}); the rest is compared; the same command tries again")
 
 
 def _tell(line: str) -> None:
@@ -79,12 +84,16 @@ def _told(failed: dict[str, str]) -> str:
     return "; ".join(f"{title}: {words}" for title, words in failed.items())
 
 
-def _prepare(study: Study, runs: Path) -> None:
-    """Make the prepared data that is missing."""
-    for settings in study.data:
+def _prepare(study: Study, runs: Path, out: Path, accept_changes: bool) -> None:
+    """Make the prepared data that is missing, and anew what an accepted change means."""
+    meaning = {f"data {settings.get('out')}": dict(settings) for settings in study.data}
+    changed = check_unchanged(out, meaning, accept_changes)
+    for name, settings in meaning.items():
         config = typed(PrepareConfig, settings, runs)
-        if not (Path(config.out) / MANIFEST).is_file():
-            prepare.run(config)
+        if name in changed or not (Path(config.out) / MANIFEST).is_file():
+            prepare.run(replace(config, overwrite=True))
+    if meaning:
+        remember(out, meaning)
 
 
 def _meaning(variant: Variant, runs: Path) -> dict[str, Any]:
@@ -93,7 +102,7 @@ def _meaning(variant: Variant, runs: Path) -> dict[str, Any]:
     meaning: dict[str, Any] = {"budget": dict(variant.budget), "grid": dict(variant.grid), "share": variant.share}
     for name, (kind, settings) in stages.items():
         if settings:
-            meaning[name] = identity(typed(kind, settings, runs, out="", seed=0))
+            meaning[name] = described(typed(kind, settings, runs, out="", seed=0))
     return meaning
 
 
@@ -106,11 +115,18 @@ def _paces(study: Study, runs: Path, out: Path, threads: int) -> dict[str, dict[
     }
     family = {variant.name: variant.family for variant in study.variants}
     told = {name: identity(config) for name, config in configs.items()}
-    missing = {name: config for name, config in configs.items() if known.get(name, {}).get("settings") != told[name]}
+    marks = {name: {"settings": told[name], "beside": told[study.baseline]} for name in configs}
+    missing = {
+        name: config
+        for name, config in configs.items()
+        if {key: known.get(name, {}).get(key) for key in marks[name]} != marks[name]
+    }
     if missing:
         torch.set_num_threads(threads)
         measured = paces({study.baseline: configs[study.baseline]} | missing, study.baseline, _tell)
-        known |= {name: {**measured[name], "threads": threads, "settings": told[name]} for name in missing}
+        known |= {name: {**measured[name], "threads": threads, **marks[name]} for name in missing}
         out.mkdir(parents=True, exist_ok=True)
         write_json(path, known)
-    return {name: {key: value for key, value in known[family[name]].items() if key != "settings"} for name in family}
+    seconds = known[study.baseline]["seconds"]
+    ratios = {name: known[of_one]["ratio"] for name, of_one in family.items()}
+    return {name: {"ratio": ratio, "seconds": seconds * ratio} for name, ratio in ratios.items()}

@@ -16,8 +16,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rot5.config import FinetuneConfig, PretrainConfig, read
-from rot5.data.corpus import MANIFEST
+from rot5.config import FinetuneConfig, PretrainConfig, defaults, read
+from rot5.data.corpus import data_fingerprint
+from rot5.model.settings import resolve
 from rot5.study.budget import with_budget
 from rot5.study.file import Variant, as_yaml, merged
 from rot5.train.run_folder import RunFolder
@@ -46,8 +47,10 @@ class Run:
         return self.folder.path.name
 
     def done(self) -> bool:
-        """Whether the run has been trained to its end and evaluated."""
-        return (self.folder.path / REPORT).is_file()
+        """Whether the run has been trained to its end, evaluated and reported."""
+        summaries = isinstance(self.config, FinetuneConfig) and self.config.summaries
+        needed = {"likelihood", "summaries"} if summaries else {"likelihood"}
+        return (self.folder.path / REPORT).is_file() and needed <= self.folder.evaluation().keys()
 
 
 @dataclass(frozen=True)
@@ -93,22 +96,38 @@ def _named(verb: str, config: PretrainConfig | FinetuneConfig, runs: Path) -> Ru
 
 
 def identity(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
-    """What decides a run's result, as plain values: its settings, with data by content and a start by its name."""
+    """What decides a run's result, as plain values: the shape, data by content, a start by its name, and what else is
+    not at its default, so that settings which later software adds rename no run."""
+    settings = described(config)
+    model = {} if settings.get("init") else {"model": resolve(config.model)}
+    for key in ("checkpoint_every", "keep_checkpoints"):
+        del settings["train"][key]
+    return json.loads(json.dumps(_own(settings, defaults(type(config))) | model))
+
+
+def described(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
+    """All settings of a run but where it lies: data by content and a start by its name."""
     settings = asdict(config)
     del settings["out"]
     for key in DATA:
         if key in settings:
-            settings[key] = content(Path(settings[key]))
+            settings[key] = data_fingerprint(Path(settings[key]))
     if settings.get("init"):
         settings["init"] = Path(settings["init"]).name
     return json.loads(json.dumps(settings))
 
 
-def content(folder: Path) -> str:
-    """A fingerprint of prepared data: of its tokens and of its tokenizer, wherever it came from."""
-    found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    kept = {key: value for key, value in found.items() if key not in ("source", "licence")}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+def _own(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that differ from their defaults, at any depth."""
+    found = {}
+    for key, value in settings.items():
+        inner = usual.get(key)
+        if isinstance(value, dict) and isinstance(inner, dict):
+            if own := _own(value, inner):
+                found[key] = own
+        elif key not in usual or value != inner:
+            found[key] = value
+    return found
 
 
 def complete(
@@ -120,18 +139,18 @@ def complete(
     """
     failed: dict[str, str] = {}
     for verb in ("pretrain", "finetune"):
-        missing: dict[str, tuple[Run, str]] = {}
+        missing: dict[str, tuple[Run, list[str]]] = {}
         for each in wanted:
             run = next((run for run in each.runs if run.verb == verb), None)
             title = f"{each.variant}, seed {each.seed}"
             if run and not run.done() and title not in failed:
-                missing.setdefault(run.name, (run, title))
+                missing.setdefault(run.name, (run, []))[1].append(title)
         failed |= _make(list(missing.values()), runs, jobs, threads, tell, lock)
     return failed
 
 
 def _make(
-    missing: Sequence[tuple[Run, str]],
+    missing: Sequence[tuple[Run, list[str]]],
     runs: Path,
     jobs: int,
     threads: int,
@@ -142,17 +161,18 @@ def _make(
     try:
         while waiting or active:
             while waiting and len(active) < jobs:
-                run, title = waiting.pop(0)
-                active[_start(run, runs, threads, lock)] = (run, title, time.monotonic())
+                run, titles = waiting.pop(0)
+                active[_start(run, runs, threads, lock)] = (run, titles, time.monotonic())
             for process in [process for process in active if process.poll() is not None]:
-                run, title, began = active.pop(process)
+                run, titles, began = active.pop(process)
                 done += 1
-                head = f"[{done}/{len(missing)}] {run.verb} of {title}"
+                head = f"[{done}/{len(missing)}] {run.verb} of {' and '.join(titles)}"
                 if run.done():
                     tell(f"{head}: {headline(run)}, {(time.monotonic() - began) / 60:.1f} min")
                 else:
-                    failed[title] = _last_words(runs, run)
-                    tell(f"{head} failed: {failed[title]}")
+                    words = _last_words(runs, run) or f"ended with {process.poll()} and said nothing"
+                    failed |= dict.fromkeys(titles, words)
+                    tell(f"{head} failed: {words}")
             time.sleep(POLL_SECONDS)
     finally:
         for process in active:
@@ -168,10 +188,19 @@ def _start(run: Run, runs: Path, threads: int, lock: int) -> subprocess.Popen:
         (runs / name).mkdir(parents=True, exist_ok=True)
     recipe = runs / "recipes" / f"{run.name}.yaml"
     recipe.write_text(as_yaml(json.loads(json.dumps(asdict(run.config)))), encoding="utf-8")
-    words = [sys.executable, "-m", "rot5.cli", run.verb, "--config", str(recipe), "--resume"]
+    how = "--overwrite" if _moved(run) else "--resume"
+    words = [sys.executable, "-m", "rot5.cli", run.verb, "--config", str(recipe), how]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    with _log(runs, run).open("ab") as log:
+    with _log(runs, run).open("wb") as log:
         return subprocess.Popen(words, stdout=log, stderr=log, env=environment, pass_fds=(lock,))
+
+
+def _moved(run: Run) -> bool:
+    """Whether a run was begun when its data lay elsewhere: it cannot be taken up there, and begins anew."""
+    if not run.folder.exists():
+        return False
+    before, now = run.folder.config(), asdict(run.config)
+    return any(before.get(key) != now[key] for key in (*DATA, "init") if key in now)
 
 
 def _log(runs: Path, run: Run) -> Path:

@@ -1,9 +1,11 @@
 """Settings chosen by trial: every combination of a variant's small grid, with the first seed, and the best of them."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rot5.study.compare import finite
 from rot5.study.file import Study, Variant
 from rot5.study.runs import Chain, Run, chain
 
@@ -23,7 +25,8 @@ def tune(
     """Run the trials with the first seed and set each variant to its best.
 
     Variants that differ in their budget alone share the trials of the first of them. The score is bits per byte of the
-    last stage's validation targets. A variant of whose trials none finished is left out, as are its runs.
+    last stage's validation targets; a trial that diverged has none. A variant of whose trials none finished is left
+    out, as are its runs.
     """
     firsts: dict[str, Variant] = {}
     for variant in study.variants:
@@ -41,9 +44,9 @@ def tune(
     for family, variant in firsts.items():
         scored = [(changes, score(each.last)) for changes, each in trials[family] if each.last.done()]
         if scored:
-            chosen, _ = min(scored, key=lambda trial: trial[1])
+            chosen, _ = min(scored, key=lambda trial: (not math.isfinite(trial[1]), trial[1]))
             told[family] = {
-                "trials": [{"changes": changes, "score": found} for changes, found in scored],
+                "trials": [{"changes": changes, "score": finite(found)} for changes, found in scored],
                 "chosen": chosen,
                 "share": variant.share,
                 "at_edge": [key for key, value in chosen.items() if _at_edge(value, variant.grid[key])],

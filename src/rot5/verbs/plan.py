@@ -15,6 +15,7 @@ from rot5.model.costs import forward_flops, parameter_counts
 from rot5.model.presets import PRESETS, Preset, find_preset
 from rot5.report.tables import Column, text_table
 from rot5.sizing.calibration import calibrate
+from rot5.sizing.compute import working_parameters
 from rot5.sizing.estimate import Estimate, estimate
 from rot5.sizing.laws import CHINCHILLA, Law, Optimum, ParametricLaw, PowerLaw, budget, optimal, read_laws
 from rot5.sizing.memory import Memory
@@ -152,7 +153,7 @@ def _print_sizes(config: PlanConfig, console: Console) -> None:
     console.print(text_table(rows, LAW_COLUMNS))
     print(
         "\nParameters: those of Chinchilla's law are all, as in the experiment that borrowed it; those of fitted laws "
-        "are\nactive and without token tables. Operations: forward and backward."
+        "are\nat work on a token, of token tables the head alone. Operations: forward and backward."
     )
 
 
@@ -160,8 +161,9 @@ def _nearest_presets(best: Optimum, whole: bool, most: int = 2) -> list[str]:
     """The presets whose size is nearest by ratio, with that size."""
     sizes = {}
     for name, preset in PRESETS.items():
-        counts = parameter_counts(Rot5Config(vocab_size=preset.vocab_size, **preset.shape))
-        sizes[name] = counts.total if whole else counts.active_non_embedding
+        shape = Rot5Config(vocab_size=preset.vocab_size, **preset.shape)
+        counts = parameter_counts(shape)
+        sizes[name] = counts.total if whole else working_parameters(shape)
     order = sorted(sizes, key=lambda name: abs(math.log(sizes[name] / best.parameters)))
     return [f"{name} ({sizes[name] / 1e6:,.1f} M)" for name in order[:most]]
 
@@ -216,7 +218,7 @@ def _training_figures(found: Estimate, config: PlanConfig) -> dict[str, str]:
         "Story tokens": f"{config.tokens:,.0f}",
         "Encoder tokens": f"{work.encoder_tokens:,.0f}",
         "Decoder tokens": f"{work.decoder_tokens:,.0f}",
-        "Active parameters without token tables": f"{work.parameters:,}",
+        "Parameters at work on a token": f"{work.parameters:,}",
         "Operations": f"{work.flops:.3e}",
         "6 N D, for comparison": f"{work.six_n_d:.3e}",
         f"Steps of {config.devices} x {config.batch_rows} rows": f"{found.steps:,.0f}",

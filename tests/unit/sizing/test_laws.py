@@ -79,6 +79,24 @@ def test_the_dearest_budget_is_predicted_unseen(noisy):
     assert law_from(held["law"]) != law_from(noisy)
 
 
+def test_a_whole_budget_is_held_out_though_one_of_its_runs_cost_a_little_more():
+    points = [p._replace(group=f"{p.flops:.0e}") for p in runs()]
+    points[-1] = points[-1]._replace(flops=1.12 * points[-1].flops)
+    assert fit(points, draws=1)["held_out"]["fitted_to"] == 15
+
+
+def test_minima_that_no_law_of_budgets_can_have_leave_none():
+    """Best sizes that shrink as budgets grow, as noise can make them: the other law is there all the same."""
+    points = [
+        Point(size, flops / size / 6, flops, 1 + 0.1 * math.log(size / (1e20 / flops)) ** 2 + 1e2 / flops**0.3)
+        for flops in (1e13, 2e13)
+        for size in 1e20 / flops * np.geomspace(0.2, 5, 5)
+    ]
+    found = fit(points, draws=1)
+    assert found["isoflop"]["law"] is None and "slope -1.00" in found["isoflop"]["left_out"][-1]["why"]
+    assert set(laws_from(found)) == {"parametric"}
+
+
 def test_one_wild_run_hardly_moves_the_law():
     points = runs()
     points[7] = points[7]._replace(loss=points[7].loss * 1.5)

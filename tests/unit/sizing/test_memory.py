@@ -144,9 +144,18 @@ def test_products_and_pairs_are_the_operations_of_the_closed_form():
 def test_work_grows_with_the_text_and_6nd_is_of_its_order():
     shape = shape_of(d_model=256, d_ff=1024, num_layers=6)
     once, twice = training(shape, 1e6), training(shape, 2e6)
-    assert twice.flops == pytest.approx(2 * once.flops) and once.parameters == parameter_counts(shape).non_embedding
+    assert twice.flops == pytest.approx(2 * once.flops) and once.parameters == parameter_counts(shape).total
     assert 0.3 < once.flops / once.six_n_d < 1.5
     assert once.encoder_tokens + once.decoder_tokens == pytest.approx(1.07e6, rel=0.05)
+
+
+def test_operations_per_parameter_and_token_hardly_depend_on_the_size():
+    """Laws take C for k N D: from 0.5 to 5 million parameters, mostly tables, k must be one number."""
+    widths = {48: 2, 64: 2, 96: 3, 128: 4, 192: 4}
+    shapes = [shape_of(d_model=d, d_ff=2 * d, num_layers=n, vocab_size=9344) for d, n in widths.items()]
+    found = [training(shape, 1e6) for shape in shapes]
+    k = [each.flops / (each.parameters * 1e6) for each in found]
+    assert max(k) / min(k) < 1.15
 
 
 def test_rows_are_filled_by_their_scarcer_side():

@@ -21,8 +21,11 @@ def chain(tmp_path):
     def make(variant: str, seed: int, bits: float) -> Chain:
         folder = tmp_path / f"{variant}-{seed}"
         folder.mkdir()
-        told = {"overall": {"bits_per_byte": {"mean": bits}}, "R": {"bits_per_byte": {"mean": 2 * bits}}}
-        told["settings"] = {"data": "stories"}  # no kind of example
+        told = {
+            "overall": {"bits_per_byte": {"mean": bits}},
+            "R": {"bits_per_byte": {"mean": 2 * bits}},
+            "settings": {"data": "stories"},
+        }
         (folder / "eval.json").write_text(json.dumps({"likelihood": told}))
         config = PretrainConfig(corpus="", validation="", out=str(folder))
         return Chain(variant, seed, Run("pretrain", config), None)
@@ -93,6 +96,19 @@ def test_what_lies_beyond_the_budgets_is_counted_and_what_never_comes_is_left_em
     found = shares(ends, "base", {"base": 1, "slow": 1, "stuck": 1})
     assert found["slow"]["beyond"] == 1 and found["slow"]["tokens"]["mean"] == pytest.approx(2.0)
     assert found["stuck"]["tokens"]["mean"] is None
+    json.dumps(found, allow_nan=False)
+
+
+def test_what_is_better_from_the_start_needs_at_most_the_smallest_budget():
+    ends = {"base": {0: [(1e5, 3.0), (2e5, 2.0)]}, "better": {0: [(1e5, 1.80), (2e5, 1.81)]}}
+    found = shares(ends, "base", {"base": 1, "better": 1})["better"]
+    assert found["tokens"]["mean"] == pytest.approx(0.5) and found["beyond"] == 1
+
+
+def test_a_run_that_diverged_is_called_so_and_leaves_no_nan(chain):
+    chains = {"base": [chain("base", 0, 1.0)], "other": [chain("other", 0, math.nan)]}
+    found = compare(chains, {"other": "base"})
+    assert found["differences"]["other"]["pretrain/bits_per_byte"]["verdict"] == "diverged"
     json.dumps(found, allow_nan=False)
 
 

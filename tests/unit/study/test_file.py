@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rot5.build import shape
+from rot5.config import FinetuneConfig, PrepareConfig, PretrainConfig
+from rot5.data.tokenizer import build_tokenizer, prune_tokenizer, special_ids
 from rot5.errors import UserError
 from rot5.study.file import Study, read_study
+from rot5.study.runs import typed
 
 RECIPES = Path(__file__).parents[3] / "recipes" / "studies"
 PRETRAIN = {"corpus": "a", "validation": "b", "train": {"optimizer": {"lr": 0.1}, "batch_rows": 4}}
@@ -72,7 +76,7 @@ def test_trials_are_every_combination_on_their_share_of_the_budget(study):
     [
         ({"varants": {}}, ["unknown key 'varants'", "variants"]),
         ({"variants": {"a": {"pretran": {}}}}, ["variant a: unknown key 'pretran'", "pretrain"]),
-        ({"variants": ["a"]}, ["variants must be"]),
+        ({"variants": ["a"]}, ["variants must be `key: value`"]),
         ({"seeds": [0, 0]}, ["seeds [0, 0] repeat"]),
         ({"seeds": "all"}, ["seeds 'all' must be a list of numbers"]),
         ({"baseline": "planet", "variants": {"plain": {}}}, ["baseline 'planet' is no variant", "plain"]),
@@ -80,7 +84,24 @@ def test_trials_are_every_combination_on_their_share_of_the_budget(study):
         ({"budget": {"story_tokens": "1.5e6"}}, ["budget.story_tokens '1.5e6' must be a number above 0"]),
         ({"budget": {"story_tokens": 5, "seconds": 5}}, ["one budget, not story_tokens and seconds"]),
         ({"sweep": {"model.d_model": [1]}}, ["sweep: model.d_model must be a list of values, under one of"]),
-        ({"tune": {"grid": {"pretrain.seed": 3}}}, ["tune: pretrain.seed must be a list"]),
+        ({"tune": {"grid": {"pretrain.model.d_ff": 3}}}, ["tune: pretrain.model.d_ff must be a list"]),
+        (
+            {"tune": {"grid": {"budget.seconds": [3]}}},
+            ["tune: budget.seconds must be a list of values, under one of pre"],
+        ),
+        ({"tune": {"grid": {"pretrain.seed": [3]}}}, ["pretrain.seed is tuned, and the study's to set"]),
+        ({"sweep": {"pretrain.seed": [1, 2]}}, ["pretrain.seed is the study's to set"]),
+        ({"finetune": {"init": "x"}}, ["finetune.init is the study's to set"]),
+        ({"budget": {"seconds": 9}, "sweep": {"pretrain.train.steps": [1]}}, ["and a budget both say how long"]),
+        ({"sweep": {"pretrain.model": [{"d_ff": 64}, {"num_layers": 64}]}}, ["two variants are called 'model=64'"]),
+        ({"budget": {"story_tokens": float("inf")}}, ["budget.story_tokens inf must be a number above 0"]),
+        ({"budget": 1000}, ["budget must be `key: value`"]),
+        ({"tune": [1]}, ["tune must be `key: value`"]),
+        ({"tune": {"grid": [1]}}, ["tune.grid must be"]),
+        ({"pretrain": "x"}, ["pretrain must be `key: value`"]),
+        ({"variants": {"a": {"finetune": "x"}}}, ["variant a: finetune must be"]),
+        ({"data": {"out": "x"}}, ["data must be a list"]),
+        ({"seeds": [True]}, ["seeds [True] must be a list of numbers"]),
         ({"tune": {"share": 0.5, "grid": {"pretrain.x": [1]}}}, ["tune.share needs a budget"]),
         ({"tune": {"share": 2, "grid": {"pretrain.x": [1]}}, "budget": {"seconds": 9}}, ["tune.share 2 must be"]),
         ({"pretrain": {}}, ["pretrain says nothing"]),
@@ -95,7 +116,20 @@ def test_what_is_wrong_is_named(study, content, words):
         assert word in str(caught.value)
 
 
+def test_names_may_look_like_numbers_or_truths(study):
+    assert [v.name for v in study(variants={64: {}, True: {}}).variants] == ["64", "True"]
+
+
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_the_studies_that_come_along_are_understood(path):
+def test_the_studies_that_come_along_are_understood(path, tmp_path):
+    """Down to every setting of every trial, and to shapes that a model can have."""
     found = read_study(path)
     assert found.about and len(found.variants) > 1
+    specials = special_ids(prune_tokenizer(build_tokenizer(100), ["A dog ran."], 100))
+    for variant in found.variants:
+        for tried in [variant.trial(changes) for changes in variant.trials()]:
+            shape(typed(PretrainConfig, tried.pretrain, tmp_path, out="", seed=0).model, specials)
+            if tried.finetune:
+                typed(FinetuneConfig, tried.finetune, tmp_path, out="", seed=0)
+    for settings in found.data:
+        typed(PrepareConfig, settings, tmp_path)
