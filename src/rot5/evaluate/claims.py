@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import simplemma
+
 from rot5.evaluate import reading_words as words
 from rot5.evaluate.phrases import Event, Phrase
 from rot5.evaluate.reading import people, read
@@ -65,7 +67,8 @@ class Judge:
             small = token.lower()
             if not token[0].isalpha() or small in words.LIGHT or len(small) < 2:
                 continue
-            if is_function(small) and at not in verbs and at not in names:
+            made_up = self._is_made_up(small) and at not in names
+            if is_function(small) and at not in verbs and at not in names and not made_up:
                 continue
             if at in self.verdicts:
                 true = self.verdicts[at]
@@ -77,6 +80,11 @@ class Judge:
             known = token in self.story.cast if at in names else meaning(small) in self.story.reading.lemmas
             judged.append(JudgedWord(at, token, true, kinds.get(at, "others"), not true and not known))
         return judged
+
+    def _is_made_up(self, word: str) -> bool:
+        """Whether a word only looks like an adverb: neither the story nor the dictionary of simplemma has it."""
+        adverb = is_function(word) and word not in words.FUNCTION
+        return adverb and meaning(word) not in self.story.reading.lemmas and not simplemma.is_known(word, lang="en")
 
     def _kinds(self) -> dict[int, str]:
         """What the word at each position claims, where it has a role."""

@@ -379,9 +379,11 @@ class Parser:
         if i + 1 >= self.count or self.tokens[i + 1] in self.names or not self.tokens[i + 1][0].isalpha():
             return False
         word = self.small[i + 1]
+        if word.endswith("ly") and word not in words.FUNCTION and i + 2 < self.count:
+            word = self.small[i + 2] if self.tokens[i + 2] not in self.names else word  # "her newly red kite"
         if word in words.FEELINGS or word in ("alone", "better"):
             return False
-        return word == "own" or (sort_of(word) in ("open", "quality", "ing"))
+        return word == "own" or (word[0].isalpha() and sort_of(word) in ("open", "quality", "ing"))
 
     def _place_phrase(self, phrase: Phrase, i: int) -> None:
         """Attach a phrase: to a preposition, as object of the event, or as the subject to come."""

@@ -131,11 +131,12 @@ def _story(text: str) -> Story:
 def judged_words(story: str, summary: str) -> list[JudgedWord]:
     """The content words of a summary in their order, each with whether it is true of the story in its role.
 
-    Content is every word but function words and words like "end" or "feel" that carry a sentence. A verb and its agents
-    are true when the story tells the same event of the same agent; an object when it is that of the event, and its
-    adjective when the story gives it to that object; a place when somebody of the event was there; a feeling when it is
-    the last one of its person. A name that is in one event twice is false ("Ben and Ben", "Ben went with Ben", "Ben
-    took Ben's hat"). A word in none of these roles is true when the story has it.
+    Content is every word but function words, adverbs in -ly that the story or the English dictionary of simplemma has,
+    and words like "end" or "feel" that carry a sentence. A verb and its agents are true when the story tells the same
+    event of the same agent; an object when it is that of the event, and its adjective when the story gives it to that
+    object; a place when somebody of the event was there; a feeling when it is the last one of its person. A name that
+    is in one event twice is false ("Ben and Ben", "Ben went with Ben", "Ben took Ben's hat"). A word in none of these
+    roles is true when the story has it, and an adverb that neither the story nor the dictionary has is false.
     """
     return Judge(_story(story), summary).words()
 

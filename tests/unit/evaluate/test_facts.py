@@ -255,6 +255,20 @@ def test_words_that_say_nothing_are_no_content():
     assert words == ["Kate", "lost", "red", "kite", "park"]
 
 
+def test_an_invented_adverb_is_false_and_a_known_one_says_nothing():
+    words = judged_words(STORY, "Kate zorbly lost her emply red kite sadly and grumpily.")
+    assert [(word.text, word.kind, word.true, word.invented) for word in words] == [
+        ("Kate", "characters", True, False),
+        ("zorbly", "others", False, True),
+        ("lost", "actions", True, False),
+        ("emply", "others", False, True),
+        ("red", "qualities", True, False),
+        ("kite", "objects", True, False),
+    ]
+    told = judged_words(STORY + " Kate zorbly sang.", "Kate zorbly lost her kite.")
+    assert [word.text for word in told] == ["Kate", "lost", "kite"]
+
+
 def test_the_main_facts_of_a_story_are_counted():
     story = "Kate had a red kite. Kate and Tom were at the park. Kate lost the red kite. Tom found the red kite."
     story += " Kate was sad."
