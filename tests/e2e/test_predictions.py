@@ -92,6 +92,24 @@ def test_empty_lines_are_empty_predictions_and_the_first_pairs_may_do(rot5, plac
     assert written_samples() == ["", "Mia ran.", ""]
 
 
+def test_a_folder_keeps_to_one_system(rot5, place):
+    words = ("--data", "held-out", "--out", "scores")
+    assert rot5("evaluate", "--predictions", "first.txt", *words).code == 0
+    assert evaluation("scores")["system"] == {"predictions": "first.txt"}
+    before = {path.name: path.read_bytes() for path in Path("scores").iterdir()}
+    for other in (["--predictions", "known.jsonl"], ["nowhere"], ["first.txt"]):
+        called = rot5("evaluate", *other, *words)
+        told = f"scores holds the evaluation of first.txt: choose another --out for that of {other[-1]}"
+        assert called.code == 2 and told in called.err and called.err.count("\n") == 1
+    assert {path.name: path.read_bytes() for path in Path("scores").iterdir()} == before
+    assert rot5("evaluate", "--predictions", place / "first.txt", *words).code == 0, "the same file"
+    Path("run").mkdir()
+    Path("run/config.yaml").write_text("seed: 0\n")
+    called = rot5("evaluate", "--predictions", "first.txt", "--data", "held-out", "--out", "run")
+    assert called.code == 2 and "run holds a run: choose another --out" in called.err
+    assert [path.name for path in Path("run").iterdir()] == ["config.yaml"]
+
+
 def test_rare_ends_of_lines_inside_a_text_are_read_back(rot5, place):
     strange = "Mia\u2028ran\u2029to\u0085the\x0bpond."
     Path("strange.txt").write_text((strange + "\n") * 8)

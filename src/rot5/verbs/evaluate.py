@@ -69,6 +69,7 @@ def run(config: EvaluateConfig) -> None:
     if kind != "pairs" and (config.predictions or config.against):
         raise UserError(f"{data} holds text: predictions are scored on pairs, made with `rot5 prepare --pairs`")
     out = _place(config)
+    _refuse_mixing(RunFolder(out), config)
     if config.predictions:
         evaluation, samples = _of_predictions(config, PairCorpus.open(Path(data)))
     else:
@@ -81,7 +82,7 @@ def run(config: EvaluateConfig) -> None:
     target = RunFolder(out)
     if samples is not None:
         write_samples(target.samples_file, samples)
-    write_json(target.evaluation_file, target.evaluation() | evaluation)
+    write_json(target.evaluation_file, target.evaluation() | {"system": _system(config)} | evaluation)
     show(evaluation)
 
 
@@ -119,6 +120,27 @@ def _place(config: EvaluateConfig) -> Path:
     if not there.is_dir():
         raise UserError(f"cannot write into --out {out}: {there} is a file, choose another folder")
     return out
+
+
+def _system(config: EvaluateConfig) -> dict[str, str]:
+    """What is evaluated, as eval.json names it."""
+    return {"model": config.model} if config.model else {"predictions": config.predictions}
+
+
+def _refuse_mixing(target: RunFolder, config: EvaluateConfig) -> None:
+    """Raise UserError where the folder is of another system: its run, or an evaluation of it."""
+    ((kind, name),) = _system(config).items()
+    if target.exists():
+        export, here = target.export.resolve(), target.path.resolve()
+        theirs, same = "a run", kind == "model" and Path(name).resolve() in (here, export)
+    elif before := target.evaluation():
+        system = before.get("system", {})
+        theirs = f"the evaluation of {next(iter(system.values()), 'something unnamed')}"
+        same = list(system) == [kind] and (system[kind] == name or Path(system[kind]).resolve() == Path(name).resolve())
+    else:
+        return
+    if not same:
+        raise UserError(f"{target.path} holds {theirs}: choose another --out for that of {name}")
 
 
 def _of_text(config: EvaluateConfig, loaded: Loaded, corpus: Corpus, folder: RunFolder) -> dict:
@@ -160,8 +182,9 @@ def _of_pairs(
     chosen = first_pairs(pairs, config.summaries)
     against = read_predictions(Path(config.against), chosen) if config.against else []
     predictions, seconds = timed_summaries(loaded, chosen, settings)
+    print(f"{len(predictions):,} summaries written in {seconds:.1f} s")
     table, samples = score_predictions(pairs, chosen, predictions, against, config.original_rouge)
-    evaluation: dict = {"summaries": table | _files(config) | {"seconds_to_write": seconds}}
+    evaluation: dict = {"summaries": table | _files(config)}
     if ours:
         examples = Pairs(pairs, special_ids(loaded.tokenizer), MODES.get(loaded.prefix), EVALUATION_SEED, shuffle=False)
         longest_input, longest_target = examples.longest()

@@ -18,7 +18,7 @@ def run(config: FinetuneConfig, *, resume: bool = False, overwrite: bool = False
     job = finetuning(config, resume=resume, overwrite=overwrite)
     complete(job, resume=resume)
     if config.summaries:
-        table, samples = evaluate_summaries(
+        table, samples, seconds = evaluate_summaries(
             load(str(job.run.path)),
             PairCorpus.open(Path(config.validation)),
             config.summaries,
@@ -26,5 +26,6 @@ def run(config: FinetuneConfig, *, resume: bool = False, overwrite: bool = False
         )
         write_samples(job.run.samples_file, samples)
         job.run.add_evaluation("summaries", table)
+        print(f"{len(samples):,} summaries written in {seconds:.1f} s")
     show(job.run.evaluation())
     print(write_report(job.run.path))
