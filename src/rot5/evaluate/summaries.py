@@ -119,10 +119,11 @@ def compare_predictions(
 ) -> dict:
     """How much better system `a` is than `b` on the same examples; it wins where `low` is above 0.
 
-    `examples`, and the mean over examples of a - b as `{"mean", "low", "high"}` with paired 95 % intervals: `rougeL`
-    (of 100), `exact_match` (per cent) and, given `content` and `inputs`, `content_true` (per cent of each example's
-    content words; a text without any counts 0, so that silence gains nothing). Raises ValueError for unequal lengths
-    and where there is no example.
+    `examples`, and a - b as `{"mean", "low", "high"}` with paired 95 % intervals over examples: `rougeL` (of 100) and
+    `exact_match` (per cent), means over examples, and, given `content` and `inputs`, `content_true`: the difference of
+    the two figures of that name of `score_summaries`, each of all content words together, and left out like them where
+    a system says none at all (in a resample its share counts 0). Raises ValueError for unequal lengths and where there
+    is no example.
     """
 
     def difference(score: Callable[[int, str], float]) -> dict:
@@ -138,13 +139,23 @@ def compare_predictions(
         "exact_match": difference(lambda n, text: 100.0 * text_measures.exact_match(text, references[n])),
     }
     if content:
-
-        def share(n: int, text: str) -> float:
-            score = content(inputs[n], text)
-            return 100 * score.true_words / score.content_words if score.content_words else 0.0
-
-        found["content_true"] = difference(share)
+        counts = [
+            [
+                n
+                for score in (content(story, of_a), content(story, of_b))
+                for n in (score.true_words, score.content_words)
+            ]
+            for story, of_a, of_b in zip(inputs, a, b, strict=True)
+        ]
+        if all(np.sum(counts, axis=0)[1::2]):
+            found["content_true"] = text_measures.score_interval(counts, _difference_of_shares)._asdict()
     return found
+
+
+def _difference_of_shares(sums: np.ndarray) -> float:
+    """Per cent of a less per cent of b, out of (part of a, whole of a, part of b, whole of b)."""
+    of_a, of_b = (100 * part / whole if whole else 0.0 for part, whole in sums.reshape(2, 2).tolist())
+    return of_a - of_b
 
 
 Judged = Sequence[Sequence[tuple[str, Sequence[str]]]]

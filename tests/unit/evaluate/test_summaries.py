@@ -252,7 +252,33 @@ def test_a_paired_difference_turns_its_sign_and_is_nothing_for_the_same_system()
     same = compare_predictions(other, other, REFERENCES)
     assert same["rougeL"] == same["exact_match"] == {"mean": 0, "low": 0, "high": 0}
     silent = compare_predictions([""] * 3, [""] * 3, REFERENCES, STORIES, content)
-    assert silent["content_true"]["mean"] == 0
+    assert "content_true" not in silent and silent["rougeL"]["mean"] == 0
+
+
+def test_the_difference_of_truth_is_that_of_the_two_columns():
+    # Of 1 + 10 words 1 + 4 are true, and of 2 + 2 words 0 + 2: 45.5 less 50, though the mean over examples favours a.
+    stories = ["a b c d e", "f g h i j"]
+    of_a = ["a", "f g h i q r s t u v"]
+    of_b = ["q r", "f g"]
+    columns = [
+        score_summaries(stories, [["a"], ["f"]], texts, content=count_words_of_story)["content_true"]["mean"]
+        for texts in (of_a, of_b)
+    ]
+    found = compare_predictions(of_a, of_b, [["a"], ["f"]], stories, count_words_of_story)["content_true"]
+    assert found["mean"] == pytest.approx(columns[0] - columns[1]) == pytest.approx(100 * (5 / 11 - 2 / 4))
+    # Drawn twice, the first example gives 100 - 0 and the second 40 - 100.
+    assert (found["low"], found["high"]) == (pytest.approx(-60), pytest.approx(100))
+    back = compare_predictions(of_b, of_a, [["a"], ["f"]], stories, count_words_of_story)["content_true"]
+    assert back["mean"] == pytest.approx(-found["mean"])
+
+
+def test_the_difference_is_paired_and_bears_a_text_that_says_nothing():
+    stories, references = ["a b", "a b", "a b"], [["a"], ["a"], ["a"]]
+    of_a = ["a q", "a b", ""]
+    same = compare_predictions(of_a, of_a, references, stories, count_words_of_story)["content_true"]
+    assert same == {"mean": 0, "low": 0, "high": 0}
+    found = compare_predictions(of_a, ["a", "a", "a"], references, stories, count_words_of_story)["content_true"]
+    assert found["mean"] == pytest.approx(75 - 100) and found["low"] == -100
 
 
 def test_systems_of_unequal_length_are_not_compared():
