@@ -154,7 +154,8 @@ class EvaluateConfig:
     """Folder of a prepared corpus (likelihood per denoiser) or of pairs (likelihood, summaries); default: the run's
     own validation data."""
     predictions: str = ""
-    """Summaries of the first pairs to score in place of a model's: JSON lines with `prediction`, or a text a line."""
+    """Summaries of all pairs, or of the first `summaries`, to score in place of a model's: JSON lines with
+    `prediction`, or a text a line."""
     against: str = ""
     """A file like `predictions` whose summaries are compared with the others, pair by pair."""
     summaries: int = 300

@@ -119,14 +119,40 @@ def test_rare_ends_of_lines_inside_a_text_are_read_back(rot5, place):
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("mark.txt", b"\xef\xbb\xbfMia ran.\n" + b"\n" * 7, ["Mia ran."] + [""] * 7),
+        ("mark.jsonl", b"\xef\xbb\xbf" + b'{"prediction": "a"}\n' * 8 + b"\n\r\n", ["a"] * 8),
+        ("lone.txt", b"Mia\rran.\n" * 8, ["Mia\rran."] * 8),
+        ("dos.txt", b"Mia ran.\r\n" * 8, ["Mia ran."] * 8),
+        ("nothing.txt", b"\n" * 8, [""] * 8),
+        ("open.txt", b"\n" * 7 + b"Mia ran.", [""] * 7 + ["Mia ran."]),
+    ],
+)
+def test_bytes_that_editors_leave_change_no_prediction(rot5, place, name, content, expected):
+    Path(name).write_bytes(content)
+    called = rot5("evaluate", "--predictions", name, "--data", "held-out", "--out", "scores", "--summaries", 3)
+    assert (called.code, called.err) == (0, ""), "as many as there are pairs will do"
+    assert [row["prediction"] for row in RunFolder(Path("scores")).samples()] == expected
+
+
+@pytest.mark.parametrize(
     ("words", "phrases"),
     [
-        ("--predictions short.txt", ["short.txt holds 2 predictions for 8 pairs", "--summaries"]),
-        ("--predictions first.txt --against short.txt", ["short.txt holds 2 predictions for 8 pairs"]),
+        ("--predictions short.txt", ["short.txt holds 2 predictions", "each of the 8 pairs\n"]),
+        ("--predictions short.txt --summaries 5", ["each of the 8 pairs or for the first 5 (--summaries)"]),
+        ("--predictions first.txt --against short.txt", ["short.txt holds 2 predictions", "each of the 8 pairs"]),
+        ("--predictions half.jsonl", ["half.jsonl, line 2", "'\\ud800' is half of a character"]),
+        ("--predictions first.txt --objective run", ["objective run masks text", "held-out holds pairs"]),
+        (
+            "--predictions first.txt --num_beams 4 --max_new_tokens 9",
+            ["num_beams 4 is for a model", "max_new_tokens 9"],
+        ),
         ("--predictions torn.jsonl", ["torn.jsonl, line 2", "not valid JSON"]),
         ("--predictions other.jsonl", ["other.jsonl, line 1", "`prediction`"]),
         ("--predictions moved.jsonl", ["moved.jsonl, line 1", "`input`"]),
         ("--predictions empty.txt", ["empty.txt are empty"]),
+        ("--predictions blank.jsonl", ["blank.jsonl are empty"]),
         ("--predictions latin.txt", ["latin.txt are not UTF-8"]),
         ("--predictions nowhere.txt", ["cannot read the predictions nowhere.txt"]),
         ("--predictions first.txt --model nowhere", ["one of the two"]),
@@ -144,7 +170,9 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_written(rot5, place, corpo
     Path("torn.jsonl").write_text('{"prediction": "Mia ran."}\n{"prediction"\n')
     Path("other.jsonl").write_text('{"summary": "Mia ran."}\n')
     Path("moved.jsonl").write_text("".join(reversed(Path("known.jsonl").read_text().splitlines(keepends=True))))
-    Path("empty.txt").write_text("\n \n")
+    Path("empty.txt").write_text("")
+    Path("blank.jsonl").write_text("\n \n")
+    Path("half.jsonl").write_text('{"prediction": ""}\n{"prediction": "a \\ud800"}\n')
     Path("latin.txt").write_bytes("Málaga\n".encode("latin-1"))
     shutil.copytree(corpora / "validation", "text")
     before = sorted(Path().rglob("*"))

@@ -1,6 +1,7 @@
 """`rot5 evaluate`: likelihood and summaries of a model on prepared data, or summaries that somebody else wrote."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -21,6 +22,7 @@ from rot5.data.corpus import MANIFEST, Corpus, PairCorpus
 from rot5.data.denoise import DenoiseConfig, Denoised
 from rot5.data.packing import PackConfig
 from rot5.data.pairs import Pairs
+from rot5.data.sources import Pair
 from rot5.data.tokenizer import special_ids
 from rot5.errors import UserError
 from rot5.evaluate.answers import first_pairs, score_predictions, timed_summaries
@@ -59,6 +61,13 @@ def run(config: EvaluateConfig) -> None:
     found = problems(settings) + ([f"summaries {config.summaries} must be at least 1"] if config.summaries < 1 else [])
     if bool(config.model) == bool(config.predictions):
         found.append("name a model or give --predictions, one of the two")
+    defaults = EvaluateConfig()
+    if config.predictions:
+        found += [
+            f"{key} {getattr(config, key)} is for a model, not for predictions"
+            for key in ("max_new_tokens", "num_beams")
+            if getattr(config, key) != getattr(defaults, key)
+        ]
     if found:
         raise UserError("; ".join(found))
     folder = RunFolder(Path(config.model or config.out))
@@ -68,6 +77,8 @@ def run(config: EvaluateConfig) -> None:
     kind = _kind(Path(data))
     if kind != "pairs" and (config.predictions or config.against):
         raise UserError(f"{data} holds text: predictions are scored on pairs, made with `rot5 prepare --pairs`")
+    if config.objective and kind == "pairs":
+        raise UserError(f"objective {config.objective} masks text, and {data} holds pairs: leave it out")
     out = _place(config)
     _refuse_mixing(RunFolder(out), config)
     if config.predictions:
@@ -165,11 +176,12 @@ def _of_text(config: EvaluateConfig, loaded: Loaded, corpus: Corpus, folder: Run
 
 
 def _of_predictions(config: EvaluateConfig, pairs: PairCorpus) -> tuple[dict, list[dict]]:
-    chosen = first_pairs(pairs, config.summaries)
-    predictions, against = (
-        read_predictions(Path(file), chosen) if file else [] for file in (config.predictions, config.against)
-    )
-    table, samples = score_predictions(pairs, chosen, predictions, against, config.original_rouge)
+    predictions = read_predictions(Path(config.predictions))
+    complete = len(predictions.texts) == len(pairs)
+    chosen = first_pairs(pairs, len(pairs) if complete else config.summaries)
+    predictions.check(chosen, len(pairs))
+    against = _against(config, chosen, pairs)
+    table, samples = score_predictions(pairs, chosen, predictions.texts, against, config.original_rouge)
     return {"summaries": table | _files(config)}, samples
 
 
@@ -180,7 +192,7 @@ def _of_pairs(
     if ours:
         pairs.check_tokenizer(loaded.tokenizer)
     chosen = first_pairs(pairs, config.summaries)
-    against = read_predictions(Path(config.against), chosen) if config.against else []
+    against = _against(config, chosen, pairs)
     predictions, seconds = timed_summaries(loaded, chosen, settings)
     print(f"{len(predictions):,} summaries written in {seconds:.1f} s")
     table, samples = score_predictions(pairs, chosen, predictions, against, config.original_rouge)
@@ -199,6 +211,15 @@ def _of_pairs(
         evaluation["likelihood"] = as_table(scores, ("pairs",))
     evaluation["likelihood"]["settings"] = likelihood_settings(str(pairs.folder))
     return evaluation, samples
+
+
+def _against(config: EvaluateConfig, chosen: Sequence[Pair], pairs: PairCorpus) -> list[str]:
+    """The texts to compare with, where some are given."""
+    if not config.against:
+        return []
+    against = read_predictions(Path(config.against))
+    against.check(chosen, len(pairs))
+    return against.texts
 
 
 def _files(config: EvaluateConfig) -> dict[str, str]:
