@@ -32,6 +32,8 @@ class Variant:
     """As tables call it."""
     family: str
     """The name without what was swept over budgets: variants of one family differ in nothing but their budget."""
+    against: str
+    """Family that it is compared with, budget by budget; its own for none."""
     budget: Mapping[str, float] = field(default_factory=dict)
     """At most one of story_tokens, seconds and flops, of pretraining; empty where `pretrain.train` says it."""
     pretrain: Mapping[str, Any] = field(default_factory=dict)
@@ -48,7 +50,7 @@ class Variant:
         settings = {"budget": self.budget, "pretrain": self.pretrain, "finetune": self.finetune}
         for key, value in changes.items():
             settings = merged(settings, nested(key, value))
-        return Variant(name=self.name, family=self.family, **settings)
+        return Variant(name=self.name, family=self.family, against=self.against, **settings)
 
     def trials(self) -> list[dict[str, Any]]:
         """Every combination of the values to try; one empty combination where there is nothing to tune."""
@@ -74,20 +76,19 @@ class Study:
     seeds: tuple[int, ...]
     """Seeds of every variant."""
     baseline: str
-    """The family that the others are compared with, budget by budget."""
+    """The family that times are relative to, and that variants are compared with which name no other."""
     variants: tuple[Variant, ...]
     """In the order of the file."""
     law: bool
     """Whether a scaling law is fitted to the runs."""
 
     def counterparts(self) -> dict[str, str]:
-        """For each variant outside the baseline's family, the member of that family with the same budget."""
-        of_baseline = [variant for variant in self.variants if variant.family == self.baseline]
+        """For each variant, the one of the same budget in the family that it is compared with."""
         return {
             variant.name: other.name
             for variant in self.variants
-            for other in of_baseline
-            if variant.family != self.baseline and variant.budget == other.budget
+            for other in self.variants
+            if variant.family != variant.against == other.family and variant.budget == other.budget
         }
 
 
@@ -101,7 +102,7 @@ def read_study(path: Path) -> Study:
     found = [
         f"{where}unknown key {key!r}: {nearest(str(key), known)}"
         for where, settings in groups.items()
-        for known in [OF_A_VARIANT if where else KEYS]
+        for known in [(*OF_A_VARIANT, "against") if where else KEYS]
         for key in settings
         if key not in known
     ]
@@ -130,9 +131,14 @@ def read_study(path: Path) -> Study:
     names = [variant.name for variant in made]
     families = list(dict.fromkeys(variant.family for variant in made))
     baseline = str(content.get("baseline", families[0]))
+    made = [replace(variant, against=variant.against or baseline) for variant in made]
     found = [f"two variants are called {name!r}" for name in dict.fromkeys(names) if names.count(name) > 1]
-    if baseline not in families:
-        found.append(f"baseline {baseline!r} is no variant: {nearest(baseline, families)}")
+    named = {"baseline": baseline} | {f"variant {each.name}: against": each.against for each in made}
+    found += [
+        f"{where} {family!r} is no variant: {nearest(family, families)}"
+        for where, family in named.items()
+        if family not in families and (family != baseline or where == "baseline")
+    ]
     _refuse(path, found)
     return Study(
         name=path.stem,
@@ -213,6 +219,7 @@ def _variant(path: Path, name: str, point: Mapping[str, Any], settings: Mapping[
     return Variant(
         name=" ".join([*words, *told.values()]),
         family=" ".join([*words, *(text for key, text in told.items() if key not in of_budget)]),
+        against=str(settings.get("against", "")),
         budget=budget,
         pretrain=settings["pretrain"],
         finetune=settings["finetune"],

@@ -59,6 +59,7 @@ def run(config: StudyConfig) -> None:
         "about": study.about,
         "seeds": list(study.seeds),
         "baseline": study.baseline,
+        "against": study.counterparts(),
         "paces": timed,
         "tuned": tuned.told,
         **compare(finished, study.counterparts()),

@@ -37,6 +37,16 @@ def test_a_variant_changes_what_it_names_and_keeps_the_rest(study):
     assert found.counterparts() == {"fast": "plain"}
 
 
+def test_a_variant_may_be_compared_with_another_than_the_baseline(study):
+    found = study(variants={"a": {}, "b": {}, "c": {"against": "b"}}, sweep={"budget.seconds": [1, 2]})
+    assert found.counterparts() == {
+        "b seconds=1": "a seconds=1",
+        "b seconds=2": "a seconds=2",
+        "c seconds=1": "b seconds=1",
+        "c seconds=2": "b seconds=2",
+    }
+
+
 def test_a_sweep_makes_every_combination(study):
     sweep = {"pretrain.train.batch_rows": [2, 4], "budget.story_tokens": [1000, 20000]}
     found = study(variants={"a": {}, "b": {}}, sweep=sweep)
@@ -80,6 +90,7 @@ def test_trials_are_every_combination_on_their_share_of_the_budget(study):
         ({"seeds": [0, 0]}, ["seeds [0, 0] repeat"]),
         ({"seeds": "all"}, ["seeds 'all' must be a list of numbers"]),
         ({"baseline": "planet", "variants": {"plain": {}}}, ["baseline 'planet' is no variant", "plain"]),
+        ({"variants": {"a": {}, "b": {"against": "aa"}}}, ["variant b: against 'aa' is no variant"]),
         ({"budget": {"tokens": 5}}, ["unknown budget 'tokens'", "story_tokens"]),
         ({"budget": {"story_tokens": "1.5e6"}}, ["budget.story_tokens '1.5e6' must be a number above 0"]),
         ({"budget": {"story_tokens": 5, "seconds": 5}}, ["one budget, not story_tokens and seconds"]),
