@@ -86,6 +86,7 @@ class Reader:
             raise UserError(f"{type(tokenizer).__name__} is no fast tokenizer: spans cannot be cut with it")
         vocabulary = tokenizer.get_vocab()
         self._encoder: Tokenizer = text_encoder(tokenizer)
+        self._unknown = tokenizer.unk_token_id
         self.sentinels: list[int] = []
         for family in SENTINELS:
             names = map(family.format, range(len(vocabulary)))
@@ -114,9 +115,20 @@ class Reader:
         for guard in GUARDS:
             read = self._encoder.encode(guard + text, add_special_tokens=False)
             first = next((n for n, (start, stop) in enumerate(read.offsets) if start >= 1 and stop > 1), None)
+            if first is None or read.offsets[first][0] != len(guard):  # a piece may hold the guard and more
+                continue
             if first and not (read.tokens[first].startswith(_SPACES) and not text.startswith(" ")):
                 return read.ids[first:]
         return self._plain(text)
+
+    def lost_bytes(self, text: str) -> int:
+        """UTF-8 bytes of the characters of a part, spaces aside, that its ids do not spell.
+
+        These are unknown ones, and line breaks that are dropped or become spaces.
+        """
+        spelled = self._encoder.decode([token for token in self.part(text) if token != self._unknown])
+        missing = Counter(text.replace(" ", "")) - Counter(spelled)
+        return sum(len(character.encode()) * count for character, count in missing.items())
 
     def example(self, spelled: SpelledExample, kind: str) -> tuple[list[int], list[int]]:
         """Input and target ids of an example whose denoiser is of that kind: R, S or X."""
@@ -146,14 +158,15 @@ def measure_spelled(
     """The `likelihood` of eval.json of another sequence-to-sequence model on our denoising examples.
 
     As `as_table` with `of_examples` (how many there are), `unknown_targets` (targets that are its unknown token, which
-    spell nothing) and `skipped` (texts that say how many examples of a denoiser were left out, and why): those with
-    more masks than it has sentinels, and those longer than its positions. Where some are left out there is no overall
-    figure. Raises UserError where all are. Its own tokenizer's loss of characters, such as line breaks in T5's, is not
-    made up for: their bytes count.
+    spell nothing), `lost_bytes` (of the targets' text, see `Reader.lost_bytes`) and `skipped` (texts that say how many
+    examples of a denoiser were left out, and why): those with more masks than it has sentinels, and those longer than
+    its positions. Where some are left out there is no overall figure, and of a denoiser that lacks some there are the
+    counts alone: what is left is not what the others are asked. Raises UserError where all are left out. Its own
+    tokenizer's loss of characters, such as line breaks in T5's, is not made up for: their bytes count.
     """
     reader = Reader(loaded.tokenizer, examples.config.mode_tokens)
     room = getattr(loaded.model.config, "max_position_embeddings", None)
-    sources, answers, kinds, spelled, skipped = [], [], [], [], Counter()
+    sources, answers, kinds, spelled, skipped, lost = [], [], [], [], Counter(), 0
     for first in range(0, len(examples), _EXAMPLES_AT_ONCE):
         numbers = np.arange(first, min(first + _EXAMPLES_AT_ONCE, len(examples)))
         for example in spell(examples, tokenizer, numbers):
@@ -170,6 +183,7 @@ def measure_spelled(
             answers.append(answer)
             kinds.append(example.kind)
             spelled.append(example.bytes)
+            lost += sum(map(reader.lost_bytes, example.parts[1::2]))
     left_out = [
         f"{examples.kind_names[kind]}: {count} examples ({reason})" for (kind, reason), count in sorted(skipped.items())
     ]
@@ -180,9 +194,12 @@ def measure_spelled(
     table: dict = dict(as_table(Likelihood(np.array(kinds), nats, lengths, np.array(spelled)), examples.kind_names))
     if left_out:
         del table["overall"]
+    for name in {examples.kind_names[kind] for kind, _ in skipped} & table.keys():
+        table[name] = {key: table[name][key] for key in ("examples", "targets", "bytes")}
     unknown = loaded.tokenizer.unk_token_id
     return table | {
         "of_examples": len(examples),
         "skipped": left_out,
+        "lost_bytes": lost,
         "unknown_targets": sum(answer.count(unknown) for answer in answers) if unknown is not None else 0,
     }

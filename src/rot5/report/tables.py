@@ -151,7 +151,14 @@ def likelihood_notes(likelihood: Mapping[str, Any]) -> list[str]:
             notes.append("The model has no objective of its own: --objective RUN masks the text as a run's is masked.")
     elif told:
         notes.append(f"On {told['data']}.")
-    return notes + [f"Skipped, {left_out}." for left_out in likelihood.get("skipped", ())]
+    notes += [f"Skipped, {left_out}." for left_out in likelihood.get("skipped", ())]
+    unknown, lost = (likelihood.get(key, 0) for key in ("unknown_targets", "lost_bytes"))
+    if unknown or lost:
+        notes.append(
+            f"What its tokenizer cannot spell favours this model: {unknown:,} targets are unknown to it, "
+            f"{lost:,} bytes of text are lost."
+        )
+    return notes
 
 
 def number(value: float, digits: int) -> str:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast, T5Config
 from transformers import T5ForConditionalGeneration as T5
 
@@ -20,6 +20,7 @@ from rot5.evaluate.likelihood import as_table
 from rot5.evaluate.spelled import Reader, measure_spelled, spell
 from rot5.load import Loaded
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
+from rot5.report.tables import likelihood_notes
 
 UL2 = DenoiseConfig()
 
@@ -183,8 +184,51 @@ def test_examples_with_more_masks_than_sentinels_are_left_out_and_counted(storie
     assert left_out["R"] and not left_out["S"]
     told = [f"{name}: {count} examples (more masks than its 4 sentinels)" for name, count in left_out.items() if count]
     assert found["skipped"] == told and "overall" not in found
+    counts = {"examples", "targets", "bytes"}
+    for name in found.keys() & left_out.keys():
+        assert set(found[name]) == counts if left_out[name] else set(found[name]) > counts, "no figure on the rest"
+    assert found["lost_bytes"] == 0
     scored = sum(figures["examples"] for figures in found.values() if isinstance(figures, dict))
     assert scored == len(examples) - sum(left_out.values())
+
+
+def t5_like(pieces: list[str]) -> PreTrainedTokenizerFast:
+    """A unigram tokenizer with T5's pre-tokenizer, these pieces, and single letters that cost more."""
+    letters = [(letter, -9.0) for letter in "abcdefghijklmnopqrstuvwxyz./|\u2581"]
+    vocabulary = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -20.0), *letters, *((piece, -2.0) for piece in pieces)]
+    backend = Tokenizer(models.Unigram(vocabulary, unk_id=2))
+    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    backend.decoder = decoders.Metaspace()
+    backend.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+
+
+@pytest.mark.parametrize("pieces", [[".com"], [".com", "|com"], ["com"], [".co", "."]])
+def test_a_piece_that_holds_a_guard_swallows_no_text(pieces):
+    tokenizer = t5_like(pieces)
+    reader = Reader(tokenizer)
+    for text in ("com/about", "com", " com/a", "o", "about.com"):
+        spelled = "".join(tokenizer.convert_ids_to_tokens(reader.part(text))).replace("\u2581", "")
+        assert spelled == text.strip(), pieces
+
+
+def test_bytes_that_no_piece_spells_are_counted(stories):
+    reader = Reader(t5_like([]))
+    for text, lost in (
+        ("about", 0),
+        (" a bee", 0),
+        ("a\nb", 1),
+        ("a\n", 1),
+        ("\u00e9t\u00e9 a", 4),
+        ("A\n\n\u9f8d", 6),
+    ):
+        assert reader.lost_bytes(text) == lost, text
+    tokenizer = foreign_tokenizer(["abc"], 100)  # all other characters are unknown to it
+    examples = examples_of(stories)
+    found = measure_spelled(Loaded(small_t5(tokenizer), tokenizer, ""), examples, stories.tokenizer(), "float32", 8)
+    assert found["unknown_targets"] > 100 and 0.3 < found["lost_bytes"] / found["overall"]["bytes"] < 0.9
+    (note,) = likelihood_notes(found)
+    assert f"{found['unknown_targets']:,} targets" in note and f"{found['lost_bytes']:,} bytes" in note
 
 
 def test_a_model_without_sentinels_gets_s_alone(stories):
@@ -197,6 +241,7 @@ def test_a_model_without_sentinels_gets_s_alone(stories):
     examples = examples_of(stories)
     found = measure_spelled(Loaded(model, tokenizer, ""), examples, stories.tokenizer(), "float32", 8)
     assert [key for key, value in found.items() if isinstance(value, dict)] == ["S"]
+    assert set(found["S"]) == {"examples", "targets", "bytes"}, "no figure on the shorter ones alone"
     reasons = {text.split(":")[0]: text.split("(")[1] for text in found["skipped"]}
     assert reasons["R"] == reasons["X32"] == "it has no sentinels)" and reasons["S"] == "longer than its 150 positions)"
     spans = DenoiseConfig(denoisers=(DenoiserConfig(name="R", kind="R", probability=1.0),))
