@@ -288,6 +288,17 @@ def test_without_a_judge_everything_is_measured_and_nothing_asked(rot5, place, c
         again = json.loads(Path("out/judge.json").read_text())
         assert again["grades"] == graded["grades"] and again["protocol"]["judge_model"] == "big"
         assert again["offline"] == found["offline"]
+        assert again["protocol"]["training"] == str(corpora / "stories")
+        assert rot5(*given).code == 0
+        again = json.loads(Path("out/judge.json").read_text())
+        assert "in_training" not in again["offline"] and "training" not in again["protocol"]
+        assert again["protocol"] == graded["protocol"]
+
+    refused(rot5(*given, "--price_in", 1, "--max_cost", 1), "price_in and max_cost without a judge", "--judge_url")
+    Path("out/judge.json").write_text('{"grades": ')
+    refused(rot5(*given), "out/judge.json is not JSON", "remove it")
+    Path("out/judge.json").unlink()
+    assert rot5(*given).code == 0
 
 
 def test_documents_of_a_corpus_are_the_texts_it_was_made_of(corpora):
@@ -321,6 +332,7 @@ def test_judged_folders_are_reported_by_themselves_and_side_by_side(rot5, place)
     assert called.code == 0 and called.err == ""
     page, results = Path("all/report.html").read_text(), Path("all/results.md").read_text()
     assert page.count(">gpt2<") >= 3 and page.count(">ours<") >= 3 and page.count("Opening 1<") == 1
+    assert "bootstrap intervals over openings" in results and "over documents" not in results
     assert "## Grades" in results and "| gpt2 |" in results and "| ours |" in results
     Path("all/ours/grades.jsonl").unlink()
     write("all/gpt2/openings.jsonl", [])

@@ -38,7 +38,7 @@ def run(config: JudgeConfig) -> None:
         seed=config.seed,
     )
     endpoint = _endpoint(config) if config.judge_url or config.judge_model else None
-    judging = judge.problems(endpoint) + _price_problems(config) if endpoint else []
+    judging = judge.problems(endpoint) + _price_problems(config) if endpoint else _prices_of_nothing(config)
     if found := completions.problems(drawing) + judging:
         raise UserError("; ".join(found))
     key = judge.key_of_environment() if endpoint else ""
@@ -120,11 +120,23 @@ def _judged(config: JudgeConfig, endpoint: Endpoint, key: str, openings: list[Op
 
 
 def _graded_before(out: Path) -> dict:
-    """What an earlier call with a judge found of the same completions, or nothing."""
-    if not (out / "judge.json").is_file():
+    """What an earlier call with a judge found of the same completions, or nothing. Raises UserError for a torn file."""
+    file = out / "judge.json"
+    if not file.is_file():
         return {}
-    before = json.loads((out / "judge.json").read_text(encoding="utf-8"))
-    return {key: value for key, value in before.items() if key != "offline"} if "grades" in before else {}
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file} is not JSON: remove it to have it written anew from what lies beside it") from error
+    if "grades" not in before:
+        return {}
+    before["protocol"].pop("training", None)  # of the measures, which are taken anew
+    return {key: value for key, value in before.items() if key != "offline"}
+
+
+def _prices_of_nothing(config: JudgeConfig) -> list[str]:
+    given = [key for key in ("price_in", "price_out", "max_cost") if getattr(config, key)]
+    return [f"{' and '.join(given)} without a judge: give --judge_url and --judge_model"] if given else []
 
 
 def _price_problems(config: JudgeConfig) -> list[str]:
