@@ -83,6 +83,12 @@ def test_scores_of_several_stand_in_one_report(rot5, place):
     overview, *each = Path("all/report.html").read_text().split("The first less the other")
     assert ">first<" in overview and ">known<" in overview
     assert len(each) == 2, "compared in each part, not over all"
+    assert "2 evaluations side by side" in overview and "training run" not in overview
+    assert ">Others<" in overview, "every kind of claim has its column"
+    Path("all/run").mkdir()
+    Path("all/run/config.yaml").write_text("seed: 0\n")
+    assert rot5("report", "all").code == 0
+    assert "3 runs and evaluations side by side" in Path("all/report.html").read_text()
 
 
 def test_empty_lines_are_empty_predictions_and_the_first_pairs_may_do(rot5, place):

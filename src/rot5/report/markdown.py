@@ -57,10 +57,11 @@ def write_markdown(folder: Path, path: Path) -> Path:
     if not runs and not found:
         raise no_run(folder)
     machine = f" {_machine(runs[0])}" if runs else ""
+    over = [of for of, there in (("documents", runs), ("openings", found)) if there]
     parts = [
         f"# Results of {folder.resolve().name}",
         f"Written by `rot5 report {folder} --markdown {path}`.{machine} "
-        "Intervals are 95 % bootstrap intervals over documents.",
+        f"Intervals are 95 % bootstrap intervals over {' or '.join(over)}.",
     ]
     if runs:
         parts.append(markdown_table([run.overview() for run in runs], RUN_COLUMNS))

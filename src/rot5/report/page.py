@@ -74,7 +74,10 @@ def _of_several(runs: Sequence[Run], found: Sequence[Judged]) -> Html:
         ]
     )
     title = runs[0].folder.path.resolve().parent.name
-    about = f"{len(runs)} training runs side by side, then each by itself." if len(runs) > 1 else "One training run."
+    trained = [run for run in runs if run.folder.exists()]
+    kind = "training run" if len(trained) == len(runs) else "run or evaluation" if trained else "evaluation"
+    several = " and ".join(f"{word}s" for word in kind.split(" or "))
+    about = f"{len(runs)} {several} side by side, then each by itself." if len(runs) > 1 else f"One {kind}."
     return join([header(title, about), body])
 
 

@@ -75,8 +75,9 @@ TEXT_EXPLAINED = (
 )
 CLAIMS_EXPLAINED = (
     "A claim is a content word in its role: a name, a thing, what it is like, what was done, where, and how one felt, "
-    "the last feeling being the ending. Each figure is the share of such words that are true of the story. Invented is "
-    "the share of content words that the story has nowhere; the other false ones are said of the wrong one."
+    "the last feeling being the ending; others are in no role. Each figure is the share of such words that are true of "
+    "the story. Invented is the share of content words that the story has nowhere; the other false ones are said of "
+    "the wrong one, or say the word before once more."
 )
 COMPARED_EXPLAINED = (
     "Differences of the model less the other summaries of the same inputs; the model is better where the interval lies "

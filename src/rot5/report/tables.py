@@ -72,6 +72,7 @@ CLAIM_COLUMNS = (
     Column("true/actions", "Actions"),
     Column("true/places", "Places"),
     Column("true/feelings", "Feelings"),
+    Column("true/others", "Others"),
 )
 """A third one, where facts can be read: per cent of the content words of each kind that are true of the story."""
 
