@@ -19,8 +19,14 @@ from rot5.evaluate.phrases import tokens_of
 from rot5.evaluate.rubric import Opening
 from rot5.evaluate.text_measures import cut_words, distinct, repetition
 
-_ENDS = frozenset('.!?\n:;"')
+_ENDS = frozenset(".!?\n:;\"'\u2018-\u2013\u2014")
+"""Marks, with openings of quotations, behind which a capital says nothing."""
+_KIN = frozenset(("mom", "mommy", "mama", "mum", "mummy", "mother", "grandma", "granny", "nana", "aunt")) | frozenset(
+    ("dad", "daddy", "papa", "father", "grandpa", "uncle")
+)
+_POSSESSIVES = frozenset(("my", "your", "his", "her", "its", "our", "their", "'s"))
 _CALLED = frozenset(("named", "called"))
+_NO_NAMES = reading_words.CAPITALS | reading_words.PRONOUNS
 _SOMEBODY = reading_words.KINDS | reading_words.PEOPLE
 
 Counts = tuple[float, float]
@@ -30,10 +36,11 @@ Counts = tuple[float, float]
 def names_told(opening: str, completion: str) -> tuple[int, int]:
     """(names of the completion that are in the opening or introduced, names of the completion), each name once.
 
-    A name is a word of two or more letters with a capital, met at least once where no sentence and no quotation begins,
-    days, months and titles aside. It is introduced where its first mention stands behind "named", "called", "name is",
-    "name was" or a word for somebody ("her friend Tom", "the dog, Spot"), or before "was a" or "is a". So the figure
-    knows neither names that only ever open sentences nor introductions in other words.
+    A name is a word of two or more letters with a capital, met at least once where no sentence, no quotation and no
+    dash is before it; days, months, titles, pronouns ("I'm") and words all in capitals ("TV") aside. It is introduced
+    where its first mention stands behind "named", "called", "name is", "name was" or a word for somebody ("her friend
+    Tom", "the dog, Spot"), before "was a" or "is a", or where it says whose mother or uncle it is ("his Mommy"). So
+    the figure knows neither names that only ever open sentences nor introductions in other words.
 
     >>> names_told("Tom ran.", "He met Ben and a girl named Mia. Mia saw Tom.")
     (2, 3)
@@ -44,11 +51,11 @@ def names_told(opening: str, completion: str) -> tuple[int, int]:
     first: dict[str, int] = {}
     names = set()
     for at in range(start, len(tokens)):
-        token = tokens[at]
-        if token[0].isupper() and len(token) > 1 and token.lower() not in reading_words.CAPITALS:
-            first.setdefault(token, at)
+        name = tokens[at].partition("'")[0]
+        if name[:1].isupper() and not name.isupper() and name.lower() not in _NO_NAMES:
+            first.setdefault(name, at)
             if at and tokens[at - 1] not in _ENDS:
-                names.add(token)
+                names.add(name)
     return sum(name in known or _introduced(tokens, first[name]) for name in names), len(names)
 
 
@@ -64,6 +71,8 @@ def _introduced(tokens: Sequence[str], at: int) -> bool:
     last = before[-1] if before else ""
     if last == "," and len(before) > 1:
         last = before[0]
+    if last in _POSSESSIVES and tokens[at].lower() in _KIN:
+        return True
     named = before in (["name", "was"], ["name", "is"])
     return named or last in _CALLED or last in _SOMEBODY or behind in (["was", "a"], ["is", "a"])
 

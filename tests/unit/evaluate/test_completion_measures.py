@@ -61,6 +61,10 @@ def test_a_run_ends_with_its_document_and_words_decide():
         ("Tom saw", "Mia and Mia saw Zoe.", (0, 2)),
         ("Tom saw", "nothing. Then he slept. On Monday I ran.", (0, 0)),
         ("Tom saw", "", (0, 0)),
+        ("Tom saw", "that I'm sad, and She'd cry. He said I'll go.", (0, 0)),
+        ("Tom saw", "it - She ran \u2014 Then he cried, 'Stop' and \u2018Wait\u2019 to the TV.", (0, 0)),
+        ("Tom saw", "his Mommy and Tom's Uncle.", (3, 3)),
+        ("Tom saw", "Mommy and the Uncle of Tom'll.", (1, 3)),
     ],
 )
 def test_names_are_told_or_come_from_nowhere(opening, completion, counts):
