@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 OUTPUTS = ("out", "markdown")
 """Settings that name what a command writes."""
 
-OWN_FILES = {"stories.txt", "valid.txt", "pairs.jsonl", "test.jsonl"}
+OWN_FILES = {"stories.txt", "valid.txt", "pairs.jsonl", "test.jsonl", "theirs.jsonl", "ours.jsonl"}
 """Stand-ins for the reader's own files."""
 
 

@@ -41,7 +41,7 @@ class Gallery:
         if not series:
             return None
         with matplotlib.rc_context(STEADY):
-            figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+            figure = Figure(figsize=(6.4, 4.2), layout="constrained")
             axes = figure.subplots()
             for line in series:
                 x, y = zip(*line.points, strict=True)
@@ -52,13 +52,15 @@ class Gallery:
             axes.set(title=title, xlabel=along, ylabel=unit)
             if log_along:
                 axes.set_xscale("log")
+            else:
+                axes.set_xlim(left=0)
             heights = [y for line in series for _, y in line.points]
             if log and min(heights) > 0 and max(heights) / min(heights) > LOG_FROM_RATIO:
                 axes.set_yscale("log")
             if zero:
                 axes.set_ylim(bottom=0)
             axes.grid(alpha=0.3)
-            axes.legend(frameon=False)
+            figure.legend(loc="outside lower center", ncols=2, frameon=False)
             path = self.folder / f"{self.stem}-{len(self.saved) + 1}.svg"
             figure.savefig(path, metadata={"Date": None})
         self.saved.append((title, path))

@@ -251,13 +251,15 @@ def draw_curves(results: Mapping[str, Any], finished: Finished, draw: Callable[.
 
 
 def mean_curve(runs: Sequence[Run], key: str, along: str, seconds_per_step: float) -> list[Point]:
-    """The mean over runs of a metric at the steps that all of them have told it, along story tokens or seconds."""
-    by_step = [{record["step"]: record for record in run.metrics if key in record} for run in runs]
+    """The mean over runs of a metric, along story tokens or seconds.
+
+    The n-th time that it was told counts together: rows are packed by seed, so that the last steps of runs of one
+    budget can be one apart.
+    """
     points = []
-    for step in sorted(set.intersection(*(set(found) for found in by_step))):
-        told = [found[step] for found in by_step]
-        x = step * seconds_per_step if along == "seconds" else np.mean([record["story_tokens"] for record in told])
-        points.append((float(x), float(np.mean([record[key] for record in told]))))
+    for told in zip(*([record for record in run.metrics if key in record] for run in runs), strict=False):
+        x = [each["step"] * seconds_per_step if along == "seconds" else each["story_tokens"] for each in told]
+        points.append((float(np.mean(x)), float(np.mean([each[key] for each in told]))))
     return points
 
 

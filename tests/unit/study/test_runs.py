@@ -12,10 +12,13 @@ from rot5.model import presets
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.costs import forward_flops
 from rot5.model.settings import ModelConfig
+from rot5.report.runs import Run as ReportRun
 from rot5.study.budget import flops_per_story_token, with_budget
 from rot5.study.pace import paces
+from rot5.study.page import mean_curve
 from rot5.study.runs import Run, described, identity
 from rot5.study.tune import score
+from rot5.train.run_folder import RunFolder
 from rot5.train.settings import TrainConfig
 
 
@@ -69,6 +72,18 @@ def test_a_page_alone_is_no_finished_run(config, tmp_path):
     assert run.done() and score(run) == 1.5
     pairs = FinetuneConfig(pairs="", validation="", out=str(tmp_path))
     assert not Run("finetune", pairs).done() and Run("finetune", replace(pairs, summaries=0)).done()
+
+
+def test_a_mean_curve_has_the_ends_of_all_runs(tmp_path):
+    """Packing goes by seed: the last steps of two runs of one budget are 5 and 6 here."""
+    told = {"a": [(3, 30, 2.0), (5, 50, 1.0)], "b": [(3, 30, 4.0), (6, 60, 2.0)]}
+    for name, records in told.items():
+        (tmp_path / name).mkdir()
+        lines = [json.dumps({"step": s, "story_tokens": t, "eval/x": v}) for s, t, v in records]
+        (tmp_path / name / "metrics.jsonl").write_text("\n".join([*lines, '{"step": 6, "seconds": 1}']) + "\n")
+    shown = [ReportRun(name, RunFolder(tmp_path / name)) for name in told]
+    assert mean_curve(shown, "eval/x", "story tokens", 0.5) == [(30.0, 3.0), (55.0, 1.5)]
+    assert mean_curve(shown, "eval/x", "seconds", 0.5) == [(1.5, 3.0), (2.75, 1.5)]
 
 
 def test_budgets_become_updates(config):
