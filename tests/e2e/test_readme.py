@@ -14,7 +14,7 @@ from rot5.config import DemoConfig
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-OUTPUTS = ("out", "markdown")
+OUTPUTS = ("out", "markdown", "runs")
 """Settings that name what a command writes."""
 
 ON_THE_HUB = {"google/flan-t5-base"}
