@@ -13,7 +13,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerF
 from transformers.utils import logging
 
 from rot5 import generate, runtime
-from rot5.config import FinetuneConfig, PretrainConfig, command_line, defaults
+from rot5.config import FinetuneConfig, PretrainConfig
 from rot5.data import denoise, packing
 from rot5.data.batches import Examples, PackedRows
 from rot5.data.corpus import Corpus, PairCorpus, data_fingerprint
@@ -29,6 +29,7 @@ from rot5.load import load
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.model.settings import ModelConfig, resolve
+from rot5.recipes import command_line, defaults
 from rot5.train import settings as train_settings
 from rot5.train.losses import language_model_loss
 from rot5.train.optimizers import build_optimizer

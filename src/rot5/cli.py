@@ -72,8 +72,8 @@ def run(argv: list[str]) -> None:
     if name in CONTINUABLE and not {"-h", "--help"} & set(rest):
         for key in ("resume", "overwrite"):
             switches[key], rest = _switch(key, rest)
-    config = importlib.import_module("rot5.config")
-    settings = config.read(getattr(config, verb.settings), name, rest)
+    settings_class = getattr(importlib.import_module("rot5.config"), verb.settings)
+    settings = importlib.import_module("rot5.recipes").read(settings_class, name, rest)
     importlib.import_module(verb.module).run(settings, **switches)
 
 

@@ -9,8 +9,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rot5.config import DemoConfig, EvaluateConfig, FinetuneConfig, PrepareConfig, PretrainConfig, read
+from rot5.config import DemoConfig, EvaluateConfig, FinetuneConfig, PrepareConfig, PretrainConfig
 from rot5.errors import UserError, nearest
+from rot5.recipes import read
 from rot5.report.page import write_report
 from rot5.runtime import peak_memory_bytes
 from rot5.verbs import evaluate, finetune, prepare, pretrain

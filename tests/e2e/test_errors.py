@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from rot5.build import pretraining
-from rot5.config import PretrainConfig, read
+from rot5.config import PretrainConfig
 from rot5.data import sources
 from rot5.data.corpus import Corpus, prepare, prepare_pairs
 from rot5.data.tokenizer import prune_tokenizer
+from rot5.recipes import read
 
 PREPARE = "prepare {} --tokenizer stories --out out"
 PRETRAIN = "pretrain --corpus stories --validation validation --out out --model.preset smoke"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rot5 import config
+from rot5 import config, recipes
 from rot5.cli import VERBS, run
 from rot5.data.corpus import Corpus, PairCorpus
 from rot5.data.storyworld import StoryWorld
@@ -306,5 +306,5 @@ def test_help_names_every_setting(rot5, verb):
     called = rot5(verb, "--help")
     assert (called.code, called.err) == (0, "")
     settings: Callable = getattr(config, VERBS[verb].settings)
-    for key in config.keys(settings):
+    for key in recipes.keys(settings):
         assert f"--{key}" in called.out

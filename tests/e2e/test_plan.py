@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rot5.model.presets import PRESETS
-from rot5.sizing.laws import law_from
+from rot5.sizing.laws import laws_from
 
 
 def lines_of(out: str) -> dict[str, list[str]]:
@@ -93,7 +93,7 @@ def test_sizes_for_a_budget_by_fitted_laws(rot5, tmp_path):
     called = rot5("plan", "--flops", "1e16", "--law", path)
     rows = {line[:24].strip(): line[24:].split() for line in called.out.splitlines()}
     assert called.err == "" and "chinchilla" in called.out
-    best = law_from({"parametric": {"law": parametric}}).optimal(1e16)
+    best = laws_from({"parametric": {"law": parametric}})["parametric"].optimal(1e16)
     assert rows["fitted loss"][:3] == ["1.00e+16", f"{round(best.parameters):,}", f"{round(best.tokens):,}"]
     assert rows["fitted to equal budgets"][:2] == ["1.00e+16", f"{round(math.exp(-2) * 1e8):,}"]
     path.write_text("{}")

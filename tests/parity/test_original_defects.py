@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import DynamicOutputShapeException
 from torch.nn import functional as F
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
-from rot5.data.denoise import DenoiseConfig, Denoised, target_shares
+from rot5.data.denoise import DenoiseConfig, Denoised
 from rot5.data.order import Order
 from rot5.data.ragged import Ragged
 from rot5.data.spans import corrupt, random_spans, span_counts
@@ -552,10 +552,6 @@ def test_target_share_taken_for_the_example_share():
     plan = denoising.plan
     scores = Likelihood(plan.kinds, np.ones(1000), plan.target_lengths, plan.target_lengths)
 
-    def by_plan() -> dict[str, tuple[float, float]]:
-        shares = target_shares(names, plan.kinds, plan.target_lengths)
-        return {name: (share["examples"], share["target_tokens"]) for name, share in shares.items()}
-
     def by_table() -> dict[str, tuple[float, float]]:
         table = as_table(scores, names)
         return {name: (table[name]["examples"] / 1000, table[name]["share_of_targets"]) for name in names}
@@ -566,7 +562,7 @@ def test_target_share_taken_for_the_example_share():
     def holds(shares: dict[str, tuple[float, float]]) -> bool:
         return all(shares[name] == pytest.approx(counted[name]) for name in names)
 
-    assert holds(by_plan()) and holds(by_table())
+    assert holds(by_table())
     assert not holds(as_drawn())
 
 

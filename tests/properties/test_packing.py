@@ -1,8 +1,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from rot5.data.packing import plan_rows
+from packed_rows import plan_rows
 
 
 @st.composite

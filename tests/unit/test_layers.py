@@ -15,7 +15,7 @@ SOURCE = Path(rot5.__file__).parent
 
 LAYERS = [
     {"errors"},
-    {"folders", "runtime"},
+    {"folders", "recipes", "runtime"},
     {"model", "data"},
     {"train", "load"},
     {"generate", "export"},

@@ -7,7 +7,6 @@ Short pieces: a piece of one token, always a whole document, is all noise under 
 and the target is EOS alone.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -107,24 +106,6 @@ def expected_lengths(config: DenoiseConfig, piece_lengths: ArrayLike) -> tuple[f
         inputs += denoiser.probability * (float(shown.mean()) + config.mode_tokens)
         targets += denoiser.probability * float(asked.mean())
     return inputs, targets
-
-
-def expected_decoder_share(config: DenoiseConfig, piece_lengths: ArrayLike = 230) -> float:
-    """Expected target tokens per input token: the decoder row for an encoder row of E tokens is E times this."""
-    inputs, targets = expected_lengths(config, piece_lengths)
-    return targets / inputs
-
-
-def target_shares(
-    kind_names: Sequence[str], kinds: NDArray[np.int64], target_lengths: NDArray[np.int64]
-) -> dict[str, dict[str, float]]:
-    """Per denoiser, the share of examples that it was drawn for and the share of target tokens that came of it."""
-    examples = np.bincount(kinds, minlength=len(kind_names)) / max(1, kinds.size)
-    tokens = np.bincount(kinds, weights=target_lengths, minlength=len(kind_names)) / max(1, target_lengths.sum())
-    return {
-        name: {"examples": float(drawn), "target_tokens": float(realised)}
-        for name, drawn, realised in zip(kind_names, examples, tokens, strict=True)
-    }
 
 
 def problems(config: DenoiseConfig, *, encoder_length: int, decoder_length: int, num_sentinels: int) -> list[str]:

@@ -181,7 +181,7 @@ def budgets(points: Sequence[Point]) -> dict[str, list[Point]]:
 
 
 def fit(points: Sequence[Point], *, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
-    """All that runs say about size, as JSON that `law_from` reads.
+    """All that runs say about size, as JSON that `laws_from` reads.
 
     `points` as given. `parametric`: `law`, `intervals` (each constant, a, b), `predictions` per run with its relative
     error. `held_out`: the same law fitted without the most expensive budget, and its relative errors there; None where

@@ -147,15 +147,6 @@ def as_dict(law: Law) -> dict[str, Any]:
     return {"kind": kind, **asdict(law)}
 
 
-def law_from(found: Mapping[str, Any]) -> Law:
-    """The law that `as_dict` or `fit` wrote: of a whole fit the parametric one, or else that of equal budgets.
-
-    Raises UserError for what is no law.
-    """
-    laws = laws_from(found)
-    return laws.get("parametric") or next(iter(laws.values()))
-
-
 def laws_from(found: Mapping[str, Any]) -> dict[str, Law]:
     """Every law of a dict by its kind: of one law, or of a fit with `parametric` and `isoflop` under their names.
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from rot5.config import recipe
 from rot5.errors import UserError, nearest
+from rot5.recipes import recipe
 
 OF_A_VARIANT = ("budget", "tune", "pretrain", "finetune")
 """What a variant may change; each also stands at the top of the file, for all variants."""

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rot5.config import FinetuneConfig, PretrainConfig, defaults
+from rot5.config import FinetuneConfig, PretrainConfig
 from rot5.errors import UserError
 from rot5.folders import write_json
+from rot5.recipes import defaults
 from rot5.train.run_folder import difference, filled
 
 RECORD = "study.json"

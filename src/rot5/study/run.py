@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
-from rot5.config import FinetuneConfig, PrepareConfig, PretrainConfig, StudyConfig, command_line
+from rot5.config import FinetuneConfig, PrepareConfig, PretrainConfig, StudyConfig
 from rot5.data.corpus import MANIFEST
 from rot5.errors import UserError
 from rot5.folders import write_json
+from rot5.recipes import command_line
 from rot5.study.compare import compare
 from rot5.study.file import Study, Variant, read_study
 from rot5.study.law import law_of

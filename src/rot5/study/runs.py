@@ -16,9 +16,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rot5.config import FinetuneConfig, PretrainConfig, defaults, read
+from rot5.config import FinetuneConfig, PretrainConfig
 from rot5.data.corpus import data_fingerprint
 from rot5.model.settings import resolve
+from rot5.recipes import defaults, read
 from rot5.study.budget import with_budget
 from rot5.study.file import Variant, as_yaml, merged
 from rot5.train.run_folder import RunFolder

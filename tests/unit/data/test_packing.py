@@ -3,10 +3,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from packed_rows import plan_rows
 
 from rot5.data.denoise import DenoiseConfig, Denoised, longest_piece
 from rot5.data.order import Order
-from rot5.data.packing import PackConfig, pack, plan_rows, problems
+from rot5.data.packing import PackConfig, pack, problems
 from rot5.errors import UserError
 
 SPECIALS = SimpleNamespace(eos=1, modes={"R": 3, "S": 4, "X": 5}, first_sentinel=1000, num_sentinels=500)

@@ -1,0 +1,163 @@
+"""Settings of a dataclass read from YAML recipes and flags, checked, and written back as a command."""
+
+import json
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+
+from rot5.errors import UserError, nearest
+
+T = TypeVar("T")
+
+
+def keys(config_class: type, prefix: str = "") -> Iterator[str]:
+    """Every dotted key that a settings class knows."""
+    hints = get_type_hints(config_class)
+    for entry in fields(config_class):
+        yield prefix + entry.name
+        if is_dataclass(hints[entry.name]):
+            yield from keys(hints[entry.name], f"{prefix}{entry.name}.")
+
+
+def defaults(config_class: type) -> dict[str, Any]:
+    """Every setting of a class that may be left out, and what it is then; groups of settings as dicts."""
+    found: dict[str, Any] = {}
+    for entry in fields(config_class):
+        if entry.default is not MISSING:
+            found[entry.name] = entry.default
+        elif entry.default_factory is not MISSING:
+            value = entry.default_factory()
+            found[entry.name] = json.loads(json.dumps(asdict(value) if is_dataclass(value) else value))  # type: ignore[arg-type]
+    return found
+
+
+def _switches(config_class: type) -> set[str]:
+    """Settings of a verb that are true or false."""
+    return {name for name, kind in get_type_hints(config_class).items() if kind is bool}
+
+
+def _split(argv: Sequence[str], switches: set[str]) -> tuple[list[str], list[str]]:
+    """Recipe files, and the other arguments; a switch without a value gets `true`.
+
+    >>> _split(["--steps", "3", "--config", "a.yaml", "--prune", "--out=x"], {"prune"})
+    (['a.yaml'], ['--steps', '3', '--prune=true', '--out=x'])
+    """
+    recipes, others = [], []
+    for argument, following in zip(argv, [*argv, "--"][1:], strict=True):
+        name, _, value = argument.partition("=")
+        if others and others[-1] == "--config":
+            others.pop()
+            recipes.append(argument)
+        elif name == "--config" and (value or following.startswith("--")):
+            recipes.append(value)
+        elif argument.startswith("--") and argument[2:] in switches and following.startswith("--"):
+            others.append(f"{argument}=true")
+        else:
+            others.append(argument)
+    return recipes, others
+
+
+def recipe(path: Path) -> dict:
+    """The settings that a recipe file holds."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"the recipe {path} is not UTF-8 text") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold settings as `key: value`")
+    return content
+
+
+def _recipe_keys(value: dict, known: set[str], prefix: str = "") -> Iterator[str]:
+    """Dotted keys that a recipe sets. Raises UserError where a group of settings is given as one value."""
+    for key, inner in value.items():
+        dotted = f"{prefix}{key}"
+        yield dotted
+        if any(each.startswith(f"{dotted}.") for each in known):
+            if not isinstance(inner, dict):
+                raise UserError(f"{dotted} holds {inner!r} in the recipe: give its settings as `key: value` below it")
+            yield from _recipe_keys(inner, known, f"{dotted}.")
+
+
+def parser(config_class: type, verb: str) -> ArgumentParser:
+    """A parser of flags and recipe files (`--config`) for one verb's settings."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    built = ArgumentParser(prog=f"rot5 {verb}", exit_on_error=False, description=config_class.__doc__)
+    built.add_argument("--config", action="config", help="A recipe: a YAML file of the settings below.")
+    built.add_class_arguments(config_class)
+    return built
+
+
+def read(config_class: type[T], verb: str, argv: Sequence[str]) -> T:
+    """Settings of a verb: defaults, then recipes, then flags, in whatever order they come.
+
+    Raises UserError that names every unknown key.
+    """
+    known = set(keys(config_class))
+    recipes, flags = _split(argv, _switches(config_class))
+    if "" in recipes:
+        raise UserError("--config names no recipe: give a YAML file of settings")
+    given = [key for path in recipes for key in _recipe_keys(recipe(Path(path)), known)]
+    given += [flag[2:].partition("=")[0] for flag in flags if flag.startswith("--")]
+    unknown = [key for key in given if key not in known | {"help", "print_config"}]
+    if unknown:
+        raise UserError("; ".join(f"unknown setting {key!r}: {nearest(key, known)}" for key in unknown))
+    reader = parser(config_class, verb)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values = reader.instantiate(reader.parse_args([*(f"--config={path}" for path in recipes), *flags]))
+    except ArgumentError as error:
+        raise UserError(f"rot5 {verb}: {_plain(str(error))}") from error
+    return config_class(**{entry.name: values[entry.name] for entry in fields(config_class)})  # type: ignore[arg-type]
+
+
+_PLAIN = (
+    (r'Parser key "([^"]*)":', r"\1:"),
+    (r"Problem with given class_path '[^']*': ", ""),
+    (r"<class '(\w+)'>|typing\.", r"\1"),
+    (r"Expected an? (.+)\. Got value: (.*)$", r"expected \1, got '\2'"),
+    (r"Does not validate against any of the Union subtypes .*?\[(\w+).* Given value: (.*)$", r"expected \1, got '\2'"),
+)
+"""The parser's phrases and how we say them."""
+
+
+def _plain(complaint: str) -> str:
+    """The parser's complaint in a user's words, on one line.
+
+    >>> _plain("Parser key \\"train.steps\\":\\n  Expected a <class 'int'>. Got value: abc")
+    "train.steps: expected int, got 'abc'"
+    """
+    text = " ".join(complaint.split())
+    for pattern, ours in _PLAIN:
+        text = re.sub(pattern, ours, text)
+    return text
+
+
+def command_line(verb: str, settings: object) -> list[str]:
+    """The command, as words, that gives these settings: everything that is not at its default."""
+    return ["rot5", verb, *_flags(settings)]
+
+
+def _flags(settings: Any, prefix: str = "") -> Iterator[str]:
+    for entry in fields(settings):
+        value, key = getattr(settings, entry.name), f"{prefix}{entry.name}"
+        default = entry.default if entry.default_factory is MISSING else entry.default_factory()
+        if value == default:
+            continue
+        if is_dataclass(value):
+            yield from _flags(value, f"{key}.")
+        elif isinstance(value, tuple):
+            yield from (f"--{key}", json.dumps([asdict(each) for each in value]))  # type: ignore[arg-type]
+        else:
+            yield from (f"--{key}", str(value).lower() if isinstance(value, bool) else str(value))
