@@ -30,6 +30,30 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Chart:
+    """Lines and what to draw them on, whoever draws them."""
+
+    title: str
+    unit: str
+    """Of the values."""
+    series: Sequence[Series]
+    along: str = "step"
+    """What runs to the right, from 0 unless `log_along`."""
+    log_along: bool = False
+    log: bool = False
+    """Allows a logarithmic axis where the values span a wide range."""
+    zero: bool = False
+    """Starts the axis of values at 0."""
+    form: str = ",.3f"
+    """Format of values."""
+
+    @property
+    def lines(self) -> list[Series]:
+        """The series that have points."""
+        return [line for line in self.series if line.points]
+
+
+@dataclass(frozen=True)
 class Axis:
     """A range of values with its ticks."""
 
@@ -84,39 +108,27 @@ def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
     return kept if kept[-1] == points[-1] else [*kept, points[-1]]
 
 
-def line_chart(
-    title: str,
-    unit: str,
-    series: Sequence[Series],
-    *,
-    along: str = "step",
-    log_along: bool = False,
-    log: bool = False,
-    zero: bool = False,
-    form: str = ",.3f",
-) -> Html | None:
-    """A figure of lines over steps, with a legend that gives each line's last value; None where there is no point.
+def line_chart(chart: Chart) -> Html | None:
+    """A figure of lines, with a legend that gives each line's last value; None where there is no point.
 
-    `along` names what runs to the right, from 0 unless `log_along`. `log` allows a logarithmic axis where the values
-    span a wide range; `zero` starts the axis at 0. Values that are not finite are not drawn; the legend tells the last
-    one as it is. `form` is the format of values.
+    Values that are not finite are not drawn; the legend tells the last one as it is.
     """
-    series = [line for line in series if line.points]
+    series, along, form = chart.lines, chart.along, chart.form
     drawn = {line.name: [p for p in line.points if math.isfinite(p[1])] for line in series}
     steps = [x for points in drawn.values() for x, _ in points]
     values = [y for points in drawn.values() for _, y in points]
     if not values:
         return None
     lowest, highest = min(values), max(values)
-    if log and lowest > 0 and highest / lowest > LOG_FROM_RATIO:
+    if chart.log and lowest > 0 and highest / lowest > LOG_FROM_RATIO:
         vertical = log_axis(lowest, highest)
     else:
-        vertical = linear_axis(min(lowest, 0) if zero else lowest, highest)
-    horizontal = log_axis(min(steps), max(steps)) if log_along else _axis_from_zero(max(steps))
-    note = f"{unit}, logarithmic scale" if vertical.log and unit else "logarithmic scale" if vertical.log else unit
+        vertical = linear_axis(min(lowest, 0) if chart.zero else lowest, highest)
+    horizontal = log_axis(min(steps), max(steps)) if chart.log_along else _axis_from_zero(max(steps))
+    note = ", ".join(part for part in (chart.unit, "logarithmic scale" if vertical.log else "") if part)
     picture = element(
         "svg",
-        element("title", f"{title}, {note}" if note else title),
+        element("title", f"{chart.title}, {note}" if note else chart.title),
         element("desc", " ".join(_in_words(line, along, form) for line in series)),
         _frame(horizontal, vertical, along),
         *(_line(line, drawn[line.name], horizontal, vertical, along, form) for line in series),
@@ -128,7 +140,7 @@ def line_chart(
         name = [_swatch(line), element("span", line.name)] if len(series) > 1 else []
         last = None if line.dots else element("b", format(line.points[-1][1], form))
         legend.append(element("li", *name, last))
-    heading = element("figcaption", element("strong", title), element("span", note) if note else None)
+    heading = element("figcaption", element("strong", chart.title), element("span", note) if note else None)
     return element("figure", heading, picture, element("ul", *legend, class_="legend"))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from rot5.report.charts import STYLES, Series, line_chart
+from rot5.report.charts import STYLES, Chart, Series, line_chart
 from rot5.report.html import Html, element, join
 from rot5.report.runs import Run
 from rot5.report.tables import (
@@ -206,7 +206,7 @@ def curves_of_all(runs: Sequence[Run]) -> Html | None:
 
 
 def _chart(curve: Curve, title: str, series: Sequence[Series]) -> Html | None:
-    return line_chart(title, curve.unit, series, log=curve.log, zero=curve.zero, form=curve.form)
+    return line_chart(Chart(title, curve.unit, series, log=curve.log, zero=curve.zero, form=curve.form))
 
 
 def _grid(charts: Iterable[Html | None]) -> Html | None:

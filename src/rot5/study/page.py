@@ -1,13 +1,13 @@
 """What a study found, as one HTML page and as Markdown: tables over seeds, paired differences, curves, samples."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rot5.report import sections
-from rot5.report.charts import Point, Series, line_chart
+from rot5.report.charts import Chart, Point, Series, line_chart
 from rot5.report.frame import Section, header, in_sections, write_html
 from rot5.report.html import Html, element, join
 from rot5.report.markdown import markdown_table
@@ -82,7 +82,7 @@ def write_page(out: Path, results: Mapping[str, Any], finished: Finished, comman
     if "law" in results:
         shown.insert(0, ("Scaling", _charts(scaling_charts(results["law"], LOSS))))
     shown += [
-        ("Curves", join([_charts(draw_curves(results, finished, line_chart)), _note(ABOUT_SECONDS)])),
+        ("Curves", join([_charts(curves(results, finished)), _note(ABOUT_SECONDS)])),
         ("Samples", samples(finished)),
         ("Reproduce", element("pre", element("code", command), tabindex=0)),
     ]
@@ -122,8 +122,10 @@ def _write_markdown(
     path.parent.mkdir(parents=True, exist_ok=True)
     gallery = Gallery(path.parent, path.stem)
     if "law" in results:
-        scaling_charts(results["law"], LOSS, gallery.add)
-    draw_curves(results, finished, gallery.add)
+        for chart in scaling_charts(results["law"], LOSS):
+            gallery.add(chart)
+    for chart in curves(results, finished):
+        gallery.add(chart)
     parts = [f"# {results['study']}", results["about"], f"Written by `{command}`."]
     for table in tables:
         parts += [f"## {table.title}", table.about, markdown_table(table.rows, table.columns)]
@@ -131,8 +133,8 @@ def _write_markdown(
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
-def _charts(charts: Sequence[Html]) -> Html:
-    return element("div", *charts, class_="charts")
+def _charts(charts: Sequence[Chart]) -> Html:
+    return element("div", *map(line_chart, charts), class_="charts")
 
 
 def _note(text: str) -> Html:
@@ -225,11 +227,8 @@ def _chosen(found: Mapping[str, Any]) -> str:
     return "chosen, at the end of what was tried" if found["at_edge"] else "chosen"
 
 
-def draw_curves(results: Mapping[str, Any], finished: Finished, draw: Callable[..., Any]) -> list:
-    """Validation and training loss of every variant, by story tokens and by seconds, as means over seeds.
-
-    Each chart is handed to `draw` (see `charts.line_chart`); what it gives is returned, without Nones.
-    """
+def curves(results: Mapping[str, Any], finished: Finished) -> list[Chart]:
+    """Validation and training loss of every variant, by story tokens and by seconds, as means over seeds."""
     charts = []
     for verb, key, title, unit in (
         ("pretrain", "eval/bits_per_byte", "Validation", "bits per byte"),
@@ -246,8 +245,8 @@ def draw_curves(results: Mapping[str, Any], finished: Finished, draw: Callable[.
                 for n, (name, of_one) in enumerate(runs.items())
                 if of_one
             ]
-            charts.append(draw(f"{title}, by {along}", unit, series, along=along))
-    return [chart for chart in charts if chart is not None]
+            charts.append(Chart(f"{title}, by {along}", unit, series, along=along))
+    return charts
 
 
 def mean_curve(runs: Sequence[Run], key: str, along: str, seconds_per_step: float) -> list[Point]:

@@ -13,7 +13,7 @@ import yaml
 from rich.console import Console
 
 from rot5.errors import UserError
-from rot5.report.charts import Series, line_chart, linear_axis, log_axis, thinned
+from rot5.report.charts import Chart, Series, line_chart, linear_axis, log_axis, thinned
 from rot5.report.html import element
 from rot5.report.page import write_report
 from rot5.report.tables import SUMMARY_COLUMNS, Column, cell, html_table, present, summary_rows, text_table
@@ -300,7 +300,7 @@ def test_axes_have_round_ticks_and_hold_all_values():
 def test_an_axis_of_another_name_and_scale():
     dots = Series("runs", [(1e6, 3.0), (1e7, 2.0), (1e8, 1.5)], dots=True)
     law = Series("law", [(1e6, 2.9), (1e8, 1.4)], 1)
-    chart = line_chart("Loss", "nats", [dots, law], along="parameters", log_along=True)
+    chart = line_chart(Chart("Loss", "nats", [dots, law], along="parameters", log_along=True))
     assert chart is not None
     assert ">parameters</text>" in chart and ">10 M</text>" in chart and "1.500 at parameters" in chart
     places = [float(x) for x in re.findall(r'<circle[^>]* cx="([\d.]+)"', chart)][:3]
@@ -311,13 +311,13 @@ def test_an_axis_of_another_name_and_scale():
 
 
 def test_a_line_goes_through_its_points():
-    chart = line_chart("Loss", "nats", [Series("a", [(0, 0.0), (50, 2.0), (100, 4.0)])])
+    chart = line_chart(Chart("Loss", "nats", [Series("a", [(0, 0.0), (50, 2.0), (100, 4.0)])]))
     assert chart is not None
     # The frame is 488 wide from 58 on, and 218 high down to 228.
     assert 'd="M58.0 228.0L302.0 119.0L546.0 10.0"' in chart
-    assert line_chart("Loss", "nats", [Series("a", [])]) is None
-    assert line_chart("Loss", "nats", [Series("a", [(1, math.nan)])]) is None
-    assert line_chart("Loss", "nats", [Series("a", [(0, 1.0)])]) is not None
+    assert line_chart(Chart("Loss", "nats", [Series("a", [])])) is None
+    assert line_chart(Chart("Loss", "nats", [Series("a", [(1, math.nan)])])) is None
+    assert line_chart(Chart("Loss", "nats", [Series("a", [(0, 1.0)])])) is not None
 
 
 def test_thinning_keeps_spikes_and_the_last_point():
