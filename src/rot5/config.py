@@ -274,20 +274,30 @@ class DemoConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchConfig:
-    """Speed and memory, measured here."""
+    """Speed and memory, measured here; what is compared takes turns, so that the noise of the machine falls on all."""
 
     what: str = "train"
-    """train: story tokens per second of packed training; moe: steps with experts beside dense ones; plan: memory and
-    time beside what rot5 plan says of them."""
+    """train: story tokens per second beside transformers' T5; memory: peaks of a step, one process each; moe: steps
+    with experts beside dense ones; decode: new tokens per second beside transformers' and CTranslate2's; data: what
+    feeds the training; time-to-loss: whole recipes on one clock; growth: speed over rows, sizes and batches; plan:
+    memory and time beside what rot5 plan says of them; page: nothing anew, with `markdown`."""
     preset: str = "mini"
     """Shape of the model; plan takes several with commas between them."""
     corpus: str = ""
-    """Prepared corpus whose text is trained on; default: StoryWorld with the full vocabulary."""
+    """Prepared corpus whose text is used; default: StoryWorld with the full vocabulary."""
+    validation: str = ""
+    """Prepared corpus whose loss time-to-loss waits for."""
     rounds: int = 5
-    """Timed steps of each variant; the median counts."""
+    """Timed rounds of each alternative; the median counts."""
     batch_rows: int = 8
     """Packed rows per step."""
     pack: PackConfig = field(default_factory=PackConfig)
     """The rows."""
-    out: str = ""
-    """JSON file to write the figures to."""
+    minutes: float = 10.0
+    """Training time of the recipe that time-to-loss sets out from."""
+    seeds: int = 3
+    """Runs of each recipe in time-to-loss."""
+    out: str = "runs/bench"
+    """Folder to write the figures to, as JSON named after what was measured."""
+    markdown: str = ""
+    """Also write a page of all figures in that folder to this Markdown file, with its charts beside it."""

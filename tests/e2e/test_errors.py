@@ -212,6 +212,7 @@ CASES = {
         ["folder exists and is not a demo"],
     ),
     "unknown benchmark": ("bench trin", ["unknown benchmark 'trin'", "did you mean train?"]),
+    "page of benchmarks without a name": ("bench page", ["--markdown"]),
     "benchmark of nothing": ("bench train --rounds 0 --batch_rows 0", ["rounds 0", "batch_rows 0"]),
     "no stories": ("stories 0 --out out", ["count 0 must be at least 1"]),
 }

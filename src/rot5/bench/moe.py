@@ -2,9 +2,8 @@
 
 import statistics
 
-from rich.console import Console
-
-from rot5 import runtime
+from rot5.bench.ceilings import Ceilings
+from rot5.bench.figures import Figures
 from rot5.bench.steps import WARM_UP, TrainingStep, batches_of, corpus_of, take_turns
 from rot5.build import new_model
 from rot5.config import BenchConfig
@@ -13,7 +12,7 @@ from rot5.errors import UserError
 from rot5.model.costs import parameter_counts
 from rot5.model.presets import preset
 from rot5.model.settings import ModelConfig
-from rot5.report.tables import Column, text_table
+from rot5.report.tables import Column, Table
 
 EXPERTS = 8
 VARIANTS = {
@@ -22,6 +21,12 @@ VARIANTS = {
     "experts, selection bias": {"num_experts": EXPERTS, "router_aux_loss_coef": 0.0, "router_bias_update_rate": 0.02},
     "experts, capacity 1.25": {"num_experts": EXPERTS, "expert_capacity_factor": 1.25},
 }
+ABOUT = (
+    "The training step of a mixture of experts, each token going to one of them in every layer, beside that of "
+    "the dense model with as many active parameters. Gradient is forward and backward, whose work is that of the "
+    "active parameters; update is clipping and AdamW, whose work is that of all of them. Ratios are to the dense "
+    "step on the same batch: their median, and the lowest and the highest of them."
+)
 COLUMNS = (
     Column("variant", "Variant", text=True),
     Column("active", "Active parameters", digits=0),
@@ -35,16 +40,11 @@ COLUMNS = (
 )
 
 
-def bench_moe(config: BenchConfig) -> dict:
-    """Time steps of all variants on the same real rows, taking turns; ratios are to the dense step on the same batch.
-
-    Gradient is forward and backward, whose work is that of the active parameters; update is clipping and AdamW, whose
-    work is that of all of them.
-    """
+def measure(config: BenchConfig, ceilings: Ceilings) -> Figures:
+    """Time steps of all variants on the same real rows, taking turns."""
     shape = preset(config.preset)
     if shape.get("num_experts"):
         raise UserError(f"preset {config.preset} has experts already: name a dense one")
-    runtime.keep_freed_memory()
     with corpus_of(config) as corpus:
         batches, tokenizer = batches_of(corpus, config), corpus.tokenizer()
     steps = {
@@ -79,8 +79,7 @@ def bench_moe(config: BenchConfig) -> dict:
             }
         )
     title = (
-        f"Training {config.preset} dense and with {EXPERTS} experts, top-1, {config.batch_rows} rows of "
+        f"Steps of {config.preset} dense and with {EXPERTS} experts, {config.batch_rows} rows of "
         f"{config.pack.encoder_length}/{config.pack.decoder_length}, {config.rounds} rounds"
     )
-    Console(width=140).print(text_table(table, COLUMNS, title))
-    return {"environment": runtime.environment(), "preset": config.preset, "variants": table}
+    return Figures("Experts", ABOUT, [Table(title, table, COLUMNS)])

@@ -8,14 +8,15 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from rot5 import runtime
+from rot5.bench.ceilings import Ceilings
+from rot5.bench.figures import Figures
 from rot5.bench.steps import batches_of, corpus_of
 from rot5.config import BenchConfig
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.presets import find_preset
-from rot5.report.tables import Column, text_table
+from rot5.report.tables import Column, Table
 from rot5.sizing.calibration import calibrate
 from rot5.sizing.compute import packed_load
 from rot5.sizing.memory import training_memory
@@ -24,6 +25,11 @@ from rot5.sizing.time import step_seconds
 PASSES = 3
 """Times that everything is measured, calibration too, so that a busy minute of the machine falls on both."""
 
+ABOUT = (
+    "What `rot5 plan` says of a training step's memory and time beside what it takes, each shape in a process of "
+    "its own. Errors are estimate / measured - 1. Memory is the largest peak of all passes. A step's time and its "
+    "estimate are medians over passes, the error the median of each pass's own: its calibration beside its steps."
+)
 COLUMNS = (
     Column("preset", "Preset", text=True),
     Column("memory_mb", "Peak memory,\nMB", digits=0),
@@ -35,12 +41,8 @@ COLUMNS = (
 )
 
 
-def bench_plan(config: BenchConfig) -> dict:
-    """Measure each shape in turn, several times, and set the estimates beside it. Errors are estimate / measured - 1.
-
-    Memory is the largest peak of all passes. A step's time and its estimate are medians over passes, the error the
-    median of each pass's own: its calibration beside its steps.
-    """
+def measure(config: BenchConfig, ceilings: Ceilings) -> Figures:
+    """Measure each shape in turn, several times, and set the estimates beside it."""
     names = config.preset.split(",")
     shapes = {name: Rot5Config(vocab_size=find_preset(name).vocab_size, **find_preset(name).shape) for name in names}
     pack = config.pack
@@ -57,7 +59,7 @@ def bench_plan(config: BenchConfig) -> dict:
         for _ in range(PASSES):
             hardware = calibrate()
             for name, shape in shapes.items():
-                measured = _measure(name, path, config.batch_rows)
+                measured = _peak_and_seconds(name, path, config.batch_rows)
                 peaks[name].append(measured["peak_bytes"])
                 seconds[name].append(statistics.median(measured["seconds"]))
                 expected[name].append(step_seconds(shape, config.batch_rows, load, hardware))
@@ -79,19 +81,13 @@ def bench_plan(config: BenchConfig) -> dict:
             }
         )
     title = (
-        f"Estimates of rot5 plan beside training: {config.batch_rows} rows of {pack.encoder_length}/"
-        f"{pack.decoder_length}, {PASSES} passes of {config.rounds} steps"
+        f"{config.batch_rows} rows of {pack.encoder_length}/{pack.decoder_length}, {PASSES} passes of "
+        f"{config.rounds} steps"
     )
-    Console(width=120).print(text_table(table, COLUMNS, title))
-    rows = {
-        "batch_rows": config.batch_rows,
-        "encoder_length": pack.encoder_length,
-        "decoder_length": pack.decoder_length,
-    }
-    return {"environment": runtime.environment(), **rows, "document_tokens": document, "presets": table}
+    return Figures("Estimates", ABOUT, [Table(title, table, COLUMNS)], facts={"document_tokens": document})
 
 
-def _measure(preset: str, batches: Path, batch_rows: int) -> dict:
+def _peak_and_seconds(preset: str, batches: Path, batch_rows: int) -> dict:
     command = [sys.executable, "-m", "rot5.bench.one_shape", preset, str(batches), str(batch_rows)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

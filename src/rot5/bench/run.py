@@ -1,26 +1,61 @@
 """`rot5 bench`: speed and memory, measured on this machine."""
 
+import importlib
+import shlex
+from dataclasses import asdict
 from pathlib import Path
 
-from rot5.bench.moe import bench_moe
-from rot5.bench.plan import bench_plan
-from rot5.bench.train import bench_train
+from rich.console import Console
+
+from rot5 import runtime
+from rot5.bench.ceilings import measure_ceilings
+from rot5.bench.page import write_page
 from rot5.config import BenchConfig
 from rot5.data import packing
 from rot5.errors import UserError, nearest
 from rot5.folders import write_json
+from rot5.recipes import command_line
+from rot5.report.tables import text_table
 
-BENCHES = {"train": bench_train, "moe": bench_moe, "plan": bench_plan}
-COUNTS = ("rounds", "batch_rows")
+BENCHES = {
+    "train": "rot5.bench.train",
+    "moe": "rot5.bench.moe",
+    "plan": "rot5.bench.plan",
+}
+"""Modules whose `measure(config, ceilings)` gives the figures, in the order of the page."""
+
+COUNTS = ("rounds", "batch_rows", "seeds")
 
 
 def run(config: BenchConfig) -> None:
-    """Measure, print the table, and write the figures where asked."""
-    if config.what not in BENCHES:
-        raise UserError(f"unknown benchmark {config.what!r}: {nearest(config.what, BENCHES)}")
+    """Measure, print the tables, write the figures, and the page where asked."""
+    known = (*BENCHES, "page")
+    if config.what not in known:
+        raise UserError(f"unknown benchmark {config.what!r}: {nearest(config.what, known)}")
+    if config.what == "page" and not config.markdown:
+        raise UserError("bench page writes a page alone: name it with --markdown")
     wrong = [f"{key} {getattr(config, key)} must be at least 1" for key in COUNTS if getattr(config, key) < 1]
     if wrong := wrong + packing.problems(config.pack):
         raise UserError("; ".join(wrong))
-    figures = BENCHES[config.what](config)
-    if config.out:
-        write_json(Path(config.out), figures)
+    if config.what != "page":
+        _measure(config)
+    if config.markdown:
+        print(write_page(Path(config.out), tuple(BENCHES), Path(config.markdown)))
+
+
+def _measure(config: BenchConfig) -> None:
+    module = importlib.import_module(BENCHES[config.what])
+    runtime.keep_freed_memory()
+    ceilings = measure_ceilings()
+    figures = module.measure(config, ceilings)
+    console = Console(width=140)
+    for table in figures.tables:
+        console.print(text_table(table.rows, table.columns, table.title))
+    told = {
+        "command": shlex.join(command_line("bench", config)),
+        "environment": runtime.environment(),
+        "ceilings": asdict(ceilings),
+        **asdict(figures),
+    }
+    Path(config.out).mkdir(parents=True, exist_ok=True)
+    write_json(Path(config.out) / f"{config.what}.json", told)

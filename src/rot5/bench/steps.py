@@ -1,6 +1,5 @@
-"""What benchmarks of training share: real rows, whole optimizer steps, and the machine's ceiling."""
+"""What benchmarks of training share: real rows, and whole optimizer steps."""
 
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from rot5.bench.ceilings import wait
 from rot5.build import denoising_rows
 from rot5.config import BenchConfig
 from rot5.data import sources
@@ -26,24 +26,6 @@ STORIES = 3000
 
 WARM_UP = 2
 """Batches that are not timed."""
-
-
-def matmul_ceiling(device: torch.device, precision: torch.dtype, size: int = 2048, rounds: int = 8) -> float:
-    """Floating-point operations per second of a large matrix product (2 n^3 each), the median of `rounds`."""
-    a, b = (torch.randn(size, size, device=device, dtype=precision) for _ in range(2))
-    seconds = []
-    for _ in range(rounds + 2):
-        began = time.perf_counter()
-        torch.mm(a, b)
-        wait(device)
-        seconds.append(time.perf_counter() - began)
-    return 2 * size**3 / statistics.median(seconds[2:])
-
-
-def wait(device: torch.device) -> None:
-    """Until the device has done what it was told."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
 
 
 @contextmanager

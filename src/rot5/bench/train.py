@@ -2,17 +2,17 @@
 
 import statistics
 
-import torch
-from rich.console import Console
-
 from rot5 import runtime
-from rot5.bench.steps import WARM_UP, TrainingStep, batches_of, corpus_of, matmul_ceiling, take_turns
+from rot5.bench.ceilings import Ceilings
+from rot5.bench.figures import Figures
+from rot5.bench.steps import WARM_UP, TrainingStep, batches_of, corpus_of, take_turns
 from rot5.build import new_model
 from rot5.config import BenchConfig
 from rot5.data.batches import Batch
 from rot5.model.settings import ModelConfig
-from rot5.report.tables import Column, text_table
+from rot5.report.tables import Column, Table
 
+ABOUT = "Whole optimizer steps on different batches of real rows, the variants taking turns."
 COLUMNS = (
     Column("variant", "Variant", text=True),
     Column("story_tokens_per_second", "Story tokens/s", digits=0),
@@ -23,13 +23,11 @@ COLUMNS = (
 )
 
 
-def bench_train(config: BenchConfig) -> dict:
+def measure(config: BenchConfig, ceilings: Ceilings) -> Figures:
     """Time whole optimizer steps on different batches of real rows, the variants taking turns."""
-    runtime.keep_freed_memory()
     with corpus_of(config) as corpus:
         batches = batches_of(corpus, config)
         model = new_model(ModelConfig(preset=config.preset), corpus.tokenizer(), seed=0).train()
-    ceiling = matmul_ceiling(model.device, torch.bfloat16)
     steps = {"eager": TrainingStep(model, config)}
     if runtime.has_compiler():
         steps["compiled"] = TrainingStep(model, config, compiled=True)
@@ -58,14 +56,11 @@ def bench_train(config: BenchConfig) -> dict:
         for variant, measured in speeds.items()
     ]
     title = (
-        f"Training {config.preset} ({model.num_parameters():,} parameters), {config.batch_rows} rows of "
-        f"{config.pack.encoder_length}/{config.pack.decoder_length}, {config.rounds} rounds; "
-        f"bf16 matrix products reach {ceiling / 1e9:,.0f} GFLOP/s"
+        f"{config.preset} ({model.num_parameters():,} parameters), {config.batch_rows} rows of "
+        f"{config.pack.encoder_length}/{config.pack.decoder_length}, {config.rounds} rounds"
     )
-    Console(width=120).print(text_table(table, COLUMNS, title))
     fill = {
         "encoder_fill": statistics.mean(batch.encoder_fill for batch in batches),
         "decoder_fill": statistics.mean(batch.decoder_fill for batch in batches),
     }
-    print(f"fill: encoder {fill['encoder_fill']:.1%}, decoder {fill['decoder_fill']:.1%}")
-    return {"environment": runtime.environment(), "matmul_flops_per_second": ceiling, "variants": table, **fill}
+    return Figures("Training", ABOUT, [Table(title, table, COLUMNS)], facts=fill)

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from rich import table as rich_table
 from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
 from rot5.report.html import Html, element
@@ -27,6 +27,16 @@ class Column:
     """What to multiply numbers by: 100 to show a share in per cent."""
     text: bool = False
     """Whether it holds words, which are aligned left."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table, and what has to be known to read it."""
+
+    title: str
+    rows: Sequence[Row]
+    columns: Sequence[Column]
+    about: str = ""
 
 
 class Cell(NamedTuple):
@@ -187,12 +197,12 @@ def present(rows: Sequence[Row], columns: Sequence[Column]) -> list[Column]:
 
 def text_table(
     rows: Sequence[Row], columns: Sequence[Column], title: str | None = None, intervals: bool = True
-) -> Table:
+) -> rich_table.Table:
     """The table for a terminal; print it with a `rich.console.Console`. Columns without any value are left out.
 
     With `intervals`, their ends stand below the values; summaries then take some 90 characters, without them 80.
     """
-    table = Table(
+    table = rich_table.Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False
     )
     columns = present(rows, columns)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from rot5.report.markdown import markdown_table
 from rot5.report.plots import Gallery
 from rot5.report.runs import Run
 from rot5.report.scaling import scaling_charts
-from rot5.report.tables import Column, html_table
+from rot5.report.tables import Column, Table, html_table
 from rot5.study import law
 from rot5.study.compare import metric
 from rot5.study.runs import Chain
@@ -87,15 +87,6 @@ def write_page(out: Path, results: Mapping[str, Any], finished: Finished, comman
         ("Reproduce", element("pre", element("code", command), tabindex=0)),
     ]
     return write_html(out, results["study"], join([header(results["study"], results["about"]), in_sections(shown)]))
-
-
-class Table(NamedTuple):
-    """One table of a study, and what has to be known to read it."""
-
-    title: str
-    rows: Sequence[dict]
-    columns: Sequence[Column]
-    about: str
 
 
 def _tables(results: Mapping[str, Any], finished: Finished) -> list[Table]:
