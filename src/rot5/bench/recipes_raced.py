@@ -31,7 +31,7 @@ ORIGINAL = Recipe(
     name="original on HF T5",
     model="hf-t5",
     packed=False,
-    batch=16,
+    batch=8,
     optimizer=OptimizerConfig(lr=5e-4, weight_decay=0.01, beta2=0.999),
     schedule=ScheduleConfig(name="linear", warmup_fraction=0.01),
     share=1.0,
