@@ -1,14 +1,12 @@
 """One shape's peak memory and step times, in a process of its own: run with a preset, a file of batches and rows."""
 
-import contextlib
 import json
 import sys
 
 import numpy as np
-import torch
 
 from rot5 import runtime
-from rot5.bench.steps import WARM_UP, TrainingStep
+from rot5.bench.steps import WARM_UP, TrainingStep, peak_bytes
 from rot5.config import BenchConfig
 from rot5.data.batches import IGNORED, Batch
 from rot5.model.configuration_rot5 import Rot5Config
@@ -37,22 +35,7 @@ def main(preset_name: str, batches_file: str, batch_rows: int) -> None:
         rows = {name: array[first : first + batch_rows] for name, array in fields.items()}
         batch = Batch(rows, empty, empty, 0)
         seconds.append(step.gradient(batch) + step.update())
-    print(json.dumps({"peak_bytes": _peak(), "seconds": seconds[WARM_UP:]}))
-
-
-def _peak() -> int:
-    """Bytes at the peak: resident on a CPU; on a GPU all of the device that is in use, which its allocator keeps.
-
-    Linux starts getrusage's figure at the parent's peak; the status file's is the process's own.
-    """
-    if torch.cuda.is_available():
-        free, total = torch.cuda.mem_get_info()
-        return total - free
-    with contextlib.suppress(OSError), open("/proc/self/status", encoding="utf-8") as lines:
-        for line in lines:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return runtime.peak_memory_bytes()
+    print(json.dumps({"peak_bytes": peak_bytes(), "seconds": seconds[WARM_UP:]}))
 
 
 if __name__ == "__main__":

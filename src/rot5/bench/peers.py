@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from transformers import AutoModelForSeq2SeqLM, T5Config, T5ForConditionalGeneration
 
 from rot5.bench.ceilings import wait
+from rot5.bench.steps import Turn
 from rot5.data.batches import IGNORED, Examples
 from rot5.data.ragged import Ragged
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.runtime import autocast, device
+from rot5.sizing.compute import training_flops
 
 ATTENTIONS = ("eager", "sdpa")
 """Attentions of transformers' T5 that train everywhere; its flex attention has no backward on a CPU."""
@@ -132,13 +134,14 @@ class PeerStep:
     Compiled, shapes are dynamic: on a CPU each shape of its own would take a minute to compile.
     """
 
-    def __init__(self, model: T5ForConditionalGeneration, *, lr: float = 1e-4, compiled: bool = False):
+    def __init__(self, model: T5ForConditionalGeneration, shape: Rot5Config, *, compiled: bool = False):
         self.model = model
-        self.optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, fused=True)
+        self.shape = t5_shape(shape)
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01, fused=True)
         self.forward = torch.compile(model, dynamic=True) if compiled else model
 
-    def __call__(self, batch: PaddedBatch) -> float:
-        """Seconds of the step."""
+    def turn(self, batch: PaddedBatch) -> Turn:
+        """The whole step."""
         began = time.perf_counter()
         with autocast(self.model.device, "bf16"):
             loss = self.forward(**batch.fields).loss
@@ -147,4 +150,10 @@ class PeerStep:
         self.optimizer.step()
         self.optimizer.zero_grad()
         wait(self.model.device)
-        return time.perf_counter() - began
+        return Turn(time.perf_counter() - began, batch.story_tokens, padded_flops(self.shape, batch))
+
+
+def padded_flops(shape: Rot5Config, batch: PaddedBatch) -> float:
+    """Operations of a training step on a padded batch; padding needs none."""
+    sides = (batch.input_lengths, batch.target_lengths)
+    return training_flops(shape, *(float(side.sum()) for side in sides), *(float(side.mean()) for side in sides))

@@ -1,22 +1,28 @@
 """What benchmarks of training share: real rows, and whole optimizer steps."""
 
+import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
 
+from rot5 import runtime
 from rot5.bench.ceilings import wait
 from rot5.build import denoising_rows
 from rot5.config import BenchConfig
 from rot5.data import sources
-from rot5.data.batches import Batch
+from rot5.data.batches import Batch, PackedRows
 from rot5.data.corpus import Corpus, prepare
 from rot5.data.denoise import DenoiseConfig
 from rot5.data.tokenizer import build_tokenizer, special_ids
+from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
+from rot5.sizing.compute import training_flops
 from rot5.train.losses import backward_step, language_model_loss, to_tensors
 from rot5.train.optimizers import build_optimizer
 from rot5.train.settings import OptimizerConfig
@@ -40,10 +46,35 @@ def corpus_of(config: BenchConfig) -> Iterator[Corpus]:
         yield Corpus.open(Path(folder) / "stories")
 
 
+def rows_of(corpus: Corpus, config: BenchConfig) -> PackedRows:
+    """The corpus under the standard mixture of denoisers, shuffled and packed; it never ends."""
+    return denoising_rows(corpus, special_ids(corpus.tokenizer()), DenoiseConfig(), config.pack, seed=0, shuffle=True)
+
+
 def batches_of(corpus: Corpus, config: BenchConfig) -> list[Batch]:
     """The first batches of the corpus: those to warm up on, and one for each round."""
-    rows = denoising_rows(corpus, special_ids(corpus.tokenizer()), DenoiseConfig(), config.pack, seed=0, shuffle=True)
+    rows = rows_of(corpus, config)
     return [rows.rows(step * config.batch_rows, config.batch_rows) for step in range(config.rounds + WARM_UP)]
+
+
+class Turn(NamedTuple):
+    """What was done when it was one alternative's turn to train."""
+
+    seconds: float
+    story_tokens: int
+    flops: float
+    """Operations that the model's own matrix products need: real tokens, attention inside documents."""
+
+    @property
+    def speed(self) -> float:
+        """Story tokens per second."""
+        return self.story_tokens / self.seconds
+
+
+def together(turns: Iterable[Turn]) -> Turn:
+    """Several turns as one."""
+    seconds, story_tokens, flops = zip(*turns, strict=True)
+    return Turn(sum(seconds), sum(story_tokens), sum(flops))
 
 
 class TrainingStep:
@@ -55,6 +86,11 @@ class TrainingStep:
         self.optimizer = build_optimizer(model, OptimizerConfig(lr=1e-4))
         loss = language_model_loss(model, model.device, "bf16")
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
+
+    def turn(self, batch: Batch) -> Turn:
+        """The whole step."""
+        seconds = self.gradient(batch) + self.update()
+        return Turn(seconds, batch.story_tokens, packed_flops(self.model.config, batch))
 
     def gradient(self, batch: Batch) -> float:
         """Seconds of forward and backward."""
@@ -75,13 +111,36 @@ class TrainingStep:
         return time.perf_counter() - began
 
 
-Alternatives = dict[str, Callable[[Batch], object]]
+def packed_flops(shape: Rot5Config, batch: Batch) -> float:
+    """Operations of a training step on packed rows: padding needs none, nor does attention between documents."""
+    tokens = [float(np.count_nonzero(batch.fields[f"{side}_segment_ids"])) for side in ("encoder", "decoder")]
+    documents = np.count_nonzero(batch.segment_examples >= 0)
+    return training_flops(shape, *tokens, *(each / documents for each in tokens))
 
 
-def take_turns(alternatives: Alternatives, batches: list[Batch]) -> dict[str, list]:
-    """What each alternative gives for each batch, all of them on one batch before the next, so that noise is shared."""
-    results: dict[str, list] = {name: [] for name in alternatives}
-    for batch in batches:
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def take_turns(alternatives: Mapping[str, Callable[[Item], Result]], items: Iterable[Item]) -> dict[str, list[Result]]:
+    """What each alternative gives for each item, all of them on one item before the next, so that noise is shared."""
+    results: dict[str, list[Result]] = {name: [] for name in alternatives}
+    for item in items:
         for name, measure in alternatives.items():
-            results[name].append(measure(batch))
+            results[name].append(measure(item))
     return results
+
+
+def peak_bytes() -> int:
+    """This process's peak: resident on a CPU; on a GPU all of the device in use, which its allocator keeps."""
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        return total - free
+    return runtime.peak_memory_bytes()
+
+
+def memory_bytes() -> int:
+    """All memory of the device."""
+    if torch.cuda.is_available():
+        return torch.cuda.mem_get_info()[1]
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,66 +1,140 @@
-"""Story tokens per second of packed training, eager and compiled, beside what the machine's matrix products allow."""
+"""Story tokens per second of packed training beside transformers' T5 and what the machine's matrix products allow."""
 
 import statistics
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from rot5 import runtime
 from rot5.bench.ceilings import Ceilings
+from rot5.bench.expert import stretch, tune
 from rot5.bench.figures import Figures
-from rot5.bench.steps import WARM_UP, TrainingStep, batches_of, corpus_of, take_turns
+from rot5.bench.peers import ATTENTIONS, PEOPLE_BATCH, PeerStep, bucketed_batches, people_batches, t5_of
+from rot5.bench.steps import WARM_UP, TrainingStep, Turn, corpus_of, rows_of, take_turns, together
 from rot5.build import new_model
 from rot5.config import BenchConfig
-from rot5.data.batches import Batch
+from rot5.data.batches import Batch, PackedRows
+from rot5.model.configuration_rot5 import Rot5Config
+from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.model.settings import ModelConfig
 from rot5.report.tables import Column, Table
 
-ABOUT = "Whole optimizer steps on different batches of real rows, the variants taking turns."
+OURS, PEOPLE, EXPERT = "rot5", "T5 as people run it", "T5 tuned"
+
+ABOUT = (
+    "Whole optimizer steps on the same examples: forward, backward, clipping and fused AdamW under bf16 autocast, all "
+    "alternatives taking turns. rot5 packs the examples into rows. transformers' T5 has the same width, depth, heads, "
+    "feed-forward and vocabulary, but a relative bias and no grouped queries, which it does not know. As people run "
+    f"it, batches are {PEOPLE_BATCH} examples as they come, padded to the longest; tuned, examples of like length "
+    "share a batch, and attention and batch size are the fastest that were found; compiled, its shapes are dynamic. "
+    "Ratios are medians over rounds, to the faster alternative of each kind. The share of the ceiling counts the "
+    "operations that each model's own matrix products need, padding and masked attention left out."
+)
 COLUMNS = (
     Column("variant", "Variant", text=True),
-    Column("story_tokens_per_second", "Story tokens/s", digits=0),
+    Column("batch", "Batch", text=True),
+    Column("story_tokens_per_second", "Story\ntokens/s", digits=0),
     Column("slowest", "Slowest", digits=0),
     Column("fastest", "Fastest", digits=0),
-    Column("first_step_seconds", "First step, s", digits=1),
-    Column("peak_memory_gib", "Peak memory, GiB", digits=2),
+    Column("to_people", "To T5 as\npeople run it", digits=2),
+    Column("to_expert", "To T5\ntuned", digits=2),
+    Column("of_ceiling", "Of the\nceiling,\u00a0%", scale=100),
+    Column("first_step_seconds", "First\nstep, s", digits=1),
 )
 
 
+class Contestant(NamedTuple):
+    """One way to train."""
+
+    kind: str
+    batch: str
+    turn: Callable[[], Turn]
+    """A step on the next batch."""
+    steps: int
+    """Steps of a round."""
+
+
 def measure(config: BenchConfig, ceilings: Ceilings) -> Figures:
-    """Time whole optimizer steps on different batches of real rows, the variants taking turns."""
+    """Time whole optimizer steps of ours and of transformers' T5, taking turns."""
     with corpus_of(config) as corpus:
-        batches = batches_of(corpus, config)
+        rows = rows_of(corpus, config)
         model = new_model(ModelConfig(preset=config.preset), corpus.tokenizer(), seed=0).train()
-    steps = {"eager": TrainingStep(model, config)}
-    if runtime.has_compiler():
-        steps["compiled"] = TrainingStep(model, config, compiled=True)
-
-    def seconds(step: TrainingStep, batch: Batch) -> float:
-        return step.gradient(batch) + step.update()
-
-    first, peak = {}, {}
-    for variant, step in steps.items():
-        warm_up = [seconds(step, batch) for batch in batches[:WARM_UP]]
-        first[variant] = warm_up[0]
-        peak[variant] = runtime.peak_memory_bytes() / 2**30
-    speeds = take_turns(
-        {name: lambda batch, step=step: batch.story_tokens / seconds(step, batch) for name, step in steps.items()},
-        batches[WARM_UP:],
-    )
+        tuned = tune(model.config, rows.examples, rows.specials.pad)
+        contestants = _ours(model, rows, config) | _theirs(model.config, rows, tuned.attention, tuned.size)
+        first = {}
+        for name, contestant in contestants.items():
+            first[name] = contestant.turn().seconds
+            together(contestant.turn() for _ in range(1, WARM_UP))
+        turns = take_turns(
+            {
+                name: lambda _, each=each: together(each.turn() for _ in range(each.steps))
+                for name, each in contestants.items()
+            },
+            range(config.rounds),
+        )
+        document = float(corpus.lengths.mean())
+    speeds = {name: [turn.speed for turn in each] for name, each in turns.items()}
+    best = {kind: _fastest(kind, contestants, speeds) for kind in (PEOPLE, EXPERT)}
     table = [
         {
-            "variant": variant,
-            "story_tokens_per_second": statistics.median(measured),
-            "slowest": min(measured),
-            "fastest": max(measured),
-            "first_step_seconds": first[variant],
-            "peak_memory_gib": peak[variant],
+            "variant": name,
+            "batch": contestants[name].batch,
+            "story_tokens_per_second": statistics.median(speeds[name]),
+            "slowest": min(speeds[name]),
+            "fastest": max(speeds[name]),
+            "to_people": _ratio(speeds[name], speeds[best[PEOPLE]]),
+            "to_expert": _ratio(speeds[name], speeds[best[EXPERT]]),
+            "of_ceiling": statistics.median(turn.flops / turn.seconds for turn in turns[name]) / ceilings.matmul_bf16,
+            "first_step_seconds": first[name],
         }
-        for variant, measured in speeds.items()
+        for name in contestants
     ]
     title = (
-        f"{config.preset} ({model.num_parameters():,} parameters), {config.batch_rows} rows of "
+        f"{config.preset} ({model.num_parameters():,} parameters), rows of "
         f"{config.pack.encoder_length}/{config.pack.decoder_length}, {config.rounds} rounds"
     )
-    fill = {
-        "encoder_fill": statistics.mean(batch.encoder_fill for batch in batches),
-        "decoder_fill": statistics.mean(batch.decoder_fill for batch in batches),
-    }
-    return Figures("Training", ABOUT, [Table(title, table, COLUMNS)], facts=fill)
+    facts = {"document_tokens": document, "turns": {name: [turn._asdict() for turn in turns[name]] for name in turns}}
+    return Figures("Training", ABOUT, [Table(title, table, COLUMNS), tuned.tried], facts=facts)
+
+
+def _ours(model: Rot5ForConditionalGeneration, rows: PackedRows, config: BenchConfig) -> dict[str, Contestant]:
+    found = {}
+    for compiled in (False, True) if runtime.has_compiler() else (False,):
+        step, batches = TrainingStep(model, config, compiled=compiled), _packed_batches(rows, config.batch_rows)
+        name = f"{OURS}, compiled" if compiled else OURS
+        found[name] = Contestant(OURS, f"{config.batch_rows} rows", _turns(step, batches), 1)
+    return found
+
+
+def _packed_batches(rows: PackedRows, batch_rows: int) -> Iterator[Batch]:
+    first = 0
+    while True:
+        yield rows.rows(first, batch_rows)
+        first += batch_rows
+
+
+def _theirs(shape: Rot5Config, rows: PackedRows, attention: str, size: int) -> dict[str, Contestant]:
+    examples, pad = rows.examples, rows.specials.pad
+    found = {}
+    for each in ATTENTIONS:
+        step = PeerStep(t5_of(shape, each), shape)
+        turn = _turns(step, people_batches(examples, pad))
+        found[f"{PEOPLE}, {each} attention"] = Contestant(PEOPLE, str(PEOPLE_BATCH), turn, 1)
+    for compiled in (False, True) if runtime.has_compiler() else (False,):
+        step = PeerStep(t5_of(shape, attention), shape, compiled=compiled)
+        turn = _turns(step, bucketed_batches(examples, pad, size))
+        name = f"{EXPERT}, compiled" if compiled else EXPERT
+        found[name] = Contestant(EXPERT, str(size), turn, stretch(size))
+    return found
+
+
+def _turns(step, batches: Iterator) -> Callable[[], Turn]:
+    return lambda: step.turn(next(batches))
+
+
+def _fastest(kind: str, contestants: dict[str, Contestant], speeds: dict[str, list[float]]) -> str:
+    names = [name for name, each in contestants.items() if each.kind == kind]
+    return max(names, key=lambda name: statistics.median(speeds[name]))
+
+
+def _ratio(own: list[float], other: list[float]) -> float:
+    return statistics.median(one / two for one, two in zip(own, other, strict=True))

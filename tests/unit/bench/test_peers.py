@@ -34,9 +34,11 @@ class Counting:
         return CountingPlan(np.asarray(numbers))
 
     def materialise(self, plan, chosen):
-        sides = (plan.input_lengths[chosen], plan.target_lengths[chosen])
-        values = plan.numbers[chosen] + 2
-        return tuple(Ragged(np.repeat(values, side), np.concatenate([[0], np.cumsum(side)])) for side in sides)
+        inputs, targets = (
+            Ragged(np.repeat(plan.numbers[chosen] + 2, side[chosen]), np.concatenate([[0], np.cumsum(side[chosen])]))
+            for side in (plan.input_lengths, plan.target_lengths)
+        )
+        return inputs, targets
 
 
 class CountingPlan:
@@ -103,12 +105,13 @@ def test_attentions_agree_and_padding_changes_no_loss():
 
 def test_a_step_learns():
     model = t5_of(smoke())
-    step, batch = PeerStep(model, lr=1e-2), padded_batch(Counting(), [3, 0, 7], PAD)
+    step, batch = PeerStep(model, smoke()), padded_batch(Counting(), [3, 0, 7], PAD)
+    step.optimizer.param_groups[0]["lr"] = 1e-2
 
     def loss():
         with torch.no_grad():
             return model(**batch.fields).loss.item()
 
     before = loss()
-    assert all(step(batch) > 0 for _ in range(3))
+    assert all(step.turn(batch).speed > 0 for _ in range(3))
     assert loss() < before / 2
