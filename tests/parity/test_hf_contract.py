@@ -183,7 +183,7 @@ def test_generation_does_not_depend_on_the_cache(tiny_model, settings, prompted)
         fields["decoder_input_ids"] = prompts
     cached, uncached = (writing(model, settings | {"use_cache": use}, **fields) for use in (True, False))
     assert torch.equal(cached.sequences, uncached.sequences)
-    torch.testing.assert_close(torch.stack(cached.scores), torch.stack(uncached.scores), rtol=0, atol=10 * PARITY)
+    torch.testing.assert_close(torch.stack(cached.scores), torch.stack(uncached.scores), rtol=0, atol=30 * PARITY)
     if "num_beams" in settings:
         torch.testing.assert_close(cached.sequences_scores, uncached.sequences_scores, rtol=0, atol=PARITY)
     if prompted:

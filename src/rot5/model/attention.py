@@ -13,6 +13,7 @@ from transformers.cache_utils import CacheLayerMixin, EncoderDecoderCache
 from rot5.model.backends import Sight, attend
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.positions import RotationTable, rotate
+from rot5.model.precision import product_dtype
 
 
 class Scope(NamedTuple):
@@ -55,6 +56,7 @@ class Attention(nn.Module):
     def _keys_and_values(
         self, source_BSD: torch.Tensor, table: RotationTable | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        source_BSD = source_BSD.to(product_dtype(source_BSD))
         return self._heads(self.k_proj(source_BSD), self.k_norm, table), self._heads(
             self.v_proj(source_BSD), None, None
         )

@@ -6,7 +6,9 @@ Shape suffixes: N targets, D d_model, V vocabulary.
 import torch
 from torch.nn import functional as F
 
-CHUNK = 512
+from rot5.model.precision import product_dtype
+
+CHUNK = 1024
 """Targets whose logits exist at a time."""
 
 IGNORED = -100
@@ -23,20 +25,18 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         needs_gradients = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         weight_gradient_VD = torch.zeros_like(weight_VD, dtype=torch.float32) if needs_gradients else None
         for hidden_CD, labels_C in zip(hidden_ND.split(CHUNK), labels_N.split(CHUNK), strict=True):
-            logits_CV = (hidden_CD @ weight_VD.T).float()
+            logits_CV = hidden_CD @ weight_VD.T
             valid_C = labels_C != IGNORED
             index_C1 = labels_C.clamp(min=0)[:, None]
-            log_sum_C1 = logits_CV.logsumexp(dim=-1, keepdim=True)
-            losses_C1 = log_sum_C1 - logits_CV.gather(1, index_C1)
-            total = total + (losses_C1[:, 0] * valid_C).sum()
+            target_C, top_C = logits_CV.gather(1, index_C1)[:, 0].float(), logits_CV.amax(dim=1).float()
+            # The softmax sums in float32 whatever its precision; its largest entry is one over the sum.
+            probs_CV = logits_CV.softmax(dim=1)
+            log_sum_C = top_C - probs_CV.amax(dim=1).float().log()
+            total = total + ((log_sum_C - target_C) * valid_C).sum()
             if weight_gradient_VD is not None:
-                gradient_CV = logits_CV.sub_(log_sum_C1).exp_()
-                gradient_CV = gradient_CV.scatter_add_(
-                    1, index_C1, gradient_CV.new_full((1, 1), -1.0).expand_as(index_C1)
-                )
-                gradient_CV = gradient_CV.mul_(valid_C[:, None]).to(hidden_ND.dtype)
-                hidden_gradients.append(gradient_CV @ weight_VD)
-                weight_gradient_VD += gradient_CV.T @ hidden_CD
+                probs_CV[torch.arange(len(labels_C), device=labels_C.device), index_C1[:, 0]] -= 1
+                hidden_gradients.append((probs_CV @ weight_VD) * valid_C[:, None])
+                weight_gradient_VD += probs_CV.T @ (hidden_CD * valid_C[:, None])
         if weight_gradient_VD is not None:
             ctx.save_for_backward(torch.cat(hidden_gradients), weight_gradient_VD)
         return total
@@ -51,11 +51,10 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 def linear_cross_entropy_sum(hidden_ND: torch.Tensor, weight_VD: torch.Tensor, labels_N: torch.Tensor) -> torch.Tensor:
     """Sum over labels that are not -100 of the cross-entropy (nats, float32) of `hidden_ND @ weight_VD.T`.
 
-    Under autocast the products run in its precision, the softmax in float32.
+    Under autocast the products run in its precision, the softmax sums in float32.
     """
-    if torch.is_autocast_enabled(hidden_ND.device.type):
-        precision = torch.get_autocast_dtype(hidden_ND.device.type)
-        hidden_ND, weight_VD = hidden_ND.to(precision), weight_VD.to(precision)
+    dtype = product_dtype(hidden_ND)
+    hidden_ND, weight_VD = hidden_ND.to(dtype), weight_VD.to(dtype)
     with torch.autocast(hidden_ND.device.type, enabled=False):
         return _ChunkedCrossEntropy.apply(hidden_ND, weight_VD, labels_N)
 

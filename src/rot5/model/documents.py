@@ -2,9 +2,11 @@
 
 On a CPU, attention over masked rows costs more than all matrix products of a small model; this does no work across
 documents. Shape suffixes: B rows, T or S positions of a row, C cells (all documents of all groups, padded in their
-group), N documents of a group, H heads, K key-value heads, G query heads per key-value head, d head width.
+group), N documents of a group, R rows of a regrouping, X features of a row, H heads, K key-value heads, G query heads
+per key-value head, d head width.
 """
 
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -19,16 +21,16 @@ LENGTH_MULTIPLE = 16
 
 
 class Regrouping(NamedTuple):
-    """How the positions of a stream (flat, B x T) become cells and back. Padding on either side maps to nothing."""
+    """How the rows of a stream (flat, B x T, or B x T x K) become cells and back. Padding of either maps to nothing."""
 
-    cell_position_C: torch.Tensor
-    """Flat position of each cell."""
-    position_cell: torch.Tensor
-    """Cell of each flat position."""
+    cell_row: torch.Tensor
+    """Row of each cell."""
+    row_cell: torch.Tensor
+    """Cell of each row."""
     empty_cells: torch.Tensor
     """Cells that hold no token."""
-    empty_positions: torch.Tensor
-    """Flat positions that hold no token."""
+    empty_rows: torch.Tensor
+    """Rows that hold no token."""
 
 
 class Group(NamedTuple):
@@ -42,13 +44,54 @@ class Group(NamedTuple):
     keys: int
     mask_NHQS: torch.Tensor
 
+    def mask_of(self, K: int) -> torch.Tensor:
+        """The mask as [N, 1 or K, 1 or Q, 1 or G, S]."""
+        N, H, Q, S = self.mask_NHQS.shape
+        if H == 1:
+            return self.mask_NHQS.view(N, 1, Q, 1, S)
+        return self.mask_NHQS.view(N, K, H // K, Q, S).transpose(2, 3)
 
-class Documents(NamedTuple):
+
+@dataclass
+class Documents:
     """What one attention of a packed batch needs to know; made once and used by every layer."""
 
     queries: Regrouping
     keys: Regrouping
     groups: list[Group]
+    _by_heads: dict[int, tuple[Regrouping, Regrouping]] = field(default_factory=dict)
+
+    def by_heads(self, K: int) -> tuple[Regrouping, Regrouping]:
+        """Regroupings of queries and keys whose rows are one per position and key-value head.
+
+        Cells lie as [N, K, Q] of one group after the other: one gather takes documents apart and parts their heads.
+        """
+        if K not in self._by_heads:
+            self._by_heads[K] = (
+                _parted(self.queries, [(group.documents, group.queries) for group in self.groups], K),
+                _parted(self.keys, [(group.documents, group.keys) for group in self.groups], K),
+            )
+        return self._by_heads[K]
+
+
+def _parted(plan: Regrouping, sizes: list[tuple[int, int]], K: int) -> Regrouping:
+    """A regrouping of positions as one of positions times K heads."""
+    heads = torch.arange(K, device=plan.cell_row.device)
+    cells_CK, before = [], 0
+    for documents, length in sizes:
+        cells_NK = before + torch.arange(documents * K, device=heads.device).view(documents, 1, K) * length
+        places = torch.arange(length, device=heads.device)[:, None]
+        cells_CK.append((cells_NK + places).flatten(0, 1))
+        before += documents * K * length
+    cell_CK = torch.cat(cells_CK)
+    cell_row = torch.empty(cell_CK.numel(), dtype=torch.long, device=heads.device)
+    cell_row[cell_CK] = plan.cell_row[:, None] * K + heads
+    return Regrouping(
+        cell_row,
+        cell_CK[plan.row_cell].flatten(),
+        cell_CK[plan.empty_cells].flatten(),
+        (plan.empty_rows[:, None] * K + heads).flatten(),
+    )
 
 
 class _Runs(NamedTuple):
@@ -140,10 +183,14 @@ class _Gather(torch.autograd.Function):
         return output_gradients[0].index_select(0, inverse).index_fill_(0, inverse_holes, 0), None, None, None, None
 
 
-def _to_cells(x_BHTd: torch.Tensor, plan: Regrouping) -> torch.Tensor:
-    """[B, H, T, d] -> [C, H * d]."""
-    flat = x_BHTd.transpose(1, 2).flatten(2).flatten(0, 1)
-    return _Gather.apply(flat, plan.cell_position_C, plan.position_cell, plan.empty_cells, plan.empty_positions)  # type: ignore[return-value]
+def _regrouped(x_RX: torch.Tensor, plan: Regrouping) -> torch.Tensor:
+    """Rows [R, X] as cells [C, X]."""
+    return _Gather.apply(x_RX, plan.cell_row, plan.row_cell, plan.empty_cells, plan.empty_rows)  # type: ignore[return-value]
+
+
+def _put_back(x_CX: torch.Tensor, plan: Regrouping) -> torch.Tensor:
+    """Cells [C, X] as rows [R, X]."""
+    return _Gather.apply(x_CX, plan.row_cell, plan.cell_row, plan.empty_rows, plan.empty_cells)  # type: ignore[return-value]
 
 
 def attend_in_documents(
@@ -155,24 +202,20 @@ def attend_in_documents(
         return torch.zeros_like(q_BHTd), None
     K = k_BKSd.shape[1]
     G = H // K
-    queries = _to_cells(q_BHTd * scale, documents.queries)
-    keys, values = _to_cells(k_BKSd, documents.keys), _to_cells(v_BKSd, documents.keys)
-    query_sizes = [group.documents * group.queries for group in documents.groups]
-    key_sizes = [group.documents * group.keys for group in documents.groups]
+    query_plan, key_plan = documents.by_heads(K)
+    queries = _regrouped((q_BHTd * scale).transpose(1, 2).reshape(B * T * K, G * d), query_plan)
+    keys = _regrouped(k_BKSd.transpose(1, 2).reshape(-1, d), key_plan)
+    values = _regrouped(v_BKSd.transpose(1, 2).reshape(-1, d), key_plan)
+    query_sizes = [group.documents * K * group.queries for group in documents.groups]
+    key_sizes = [group.documents * K * group.keys for group in documents.groups]
     mixed = []
     for group, q, k, v in zip(
         documents.groups, queries.split(query_sizes), keys.split(key_sizes), values.split(key_sizes), strict=True
     ):
-        N, Q, S, mask_NHQS = group
-        q = q.view(N, Q, K, G, d).permute(0, 2, 3, 1, 4).reshape(N * K, G * Q, d)
-        k = k.view(N, S, K, d).permute(0, 2, 3, 1).reshape(N * K, d, S)
-        v = v.view(N, S, K, d).transpose(1, 2).reshape(N * K, S, d)
-        scores = torch.bmm(q, k).view(N, H, Q, S) + mask_NHQS.to(q.dtype)
-        weights = torch.nn.functional.dropout(scores.softmax(dim=-1), dropout).to(v.dtype)
-        mixed.append(
-            torch.bmm(weights.view(N * K, G * Q, S), v).view(N, K, G, Q, d).permute(0, 3, 1, 2, 4).flatten(0, 1)
-        )
-    plan = documents.queries
-    cells = torch.cat(mixed).flatten(1)
-    flat = _Gather.apply(cells, plan.position_cell, plan.cell_position_C, plan.empty_positions, plan.empty_cells)
-    return flat.view(B, T, H, d).transpose(1, 2), None  # type: ignore[union-attr]
+        N, Q, S = group.documents, group.queries, group.keys
+        k, v = k.view(N * K, S, d), v.view(N * K, S, d)
+        scores = torch.bmm(q.view(N * K, Q * G, d), k.transpose(1, 2)).view(N, K, Q, G, S)
+        weights = scores.add_(group.mask_of(K).to(q.dtype)).softmax(dim=-1)
+        weights = torch.nn.functional.dropout(weights, dropout).to(v.dtype)
+        mixed.append(torch.bmm(weights.view(N * K, Q * G, S), v).view(-1, G * d))
+    return _put_back(torch.cat(mixed), query_plan).view(B, T, H, d).transpose(1, 2), None

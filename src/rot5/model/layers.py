@@ -14,6 +14,7 @@ from rot5.model.attention import Attention, Scope
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.feed_forward import FeedForward
 from rot5.model.moe import MixtureOfExperts, Routing
+from rot5.model.norm import RmsNorm
 
 
 class LayerOutput(NamedTuple):
@@ -30,12 +31,12 @@ class _Layer(GradientCheckpointingLayer):
 
     def __init__(self, config: Rot5Config, layer_index: int, decoder: bool):
         super().__init__()
-        self.self_attn_norm = nn.RMSNorm(config.d_model, eps=config.layer_norm_epsilon)
+        self.self_attn_norm = RmsNorm(config.d_model, eps=config.layer_norm_epsilon)
         self.self_attn = Attention(config, layer_index)
         if decoder:
-            self.cross_attn_norm = nn.RMSNorm(config.d_model, eps=config.layer_norm_epsilon)
+            self.cross_attn_norm = RmsNorm(config.d_model, eps=config.layer_norm_epsilon)
             self.cross_attn = Attention(config, layer_index)
-        self.mlp_norm = nn.RMSNorm(config.d_model, eps=config.layer_norm_epsilon)
+        self.mlp_norm = RmsNorm(config.d_model, eps=config.layer_norm_epsilon)
         self.mlp = MixtureOfExperts(config) if config.is_sparse(decoder, layer_index) else FeedForward(config)
         self.dropout = nn.Dropout(config.dropout_rate)
 

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.feed_forward import ACTIVATION_FUNCTIONS, FeedForward
+from rot5.model.precision import product_dtype
 
 LOGIT_STD = 0.4
 """Of logits at the start, for inputs of unit variance: the first probabilities are close to uniform."""
@@ -222,8 +223,7 @@ class Experts(nn.Module):
             sorted_M.clamp(max=E - 1), torch.arange(E, device=device), right=True, out_int32=True
         )
 
-        autocast = torch.is_autocast_enabled(device.type)
-        dtype = torch.get_autocast_dtype(device.type) if autocast else x_ND.dtype
+        dtype = product_dtype(x_ND)
 
         def project(rows_M: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
             return F.grouped_mm(rows_M, weight.to(dtype).transpose(1, 2), offs=ends_E)

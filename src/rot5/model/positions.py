@@ -11,15 +11,15 @@ from torch import nn
 from rot5.model.configuration_rot5 import Rot5Config
 
 RotationTable = tuple[torch.Tensor, torch.Tensor]
-"""Cosines and sines, float32 [B, 1, T, d]."""
+"""Cosines and sines [B, 1, T, d]."""
 
 
 def rotation_table(
     positions_BT: torch.Tensor, config: Rot5Config, lengths_BT: torch.Tensor | None = None
 ) -> RotationTable:
-    """Cosines and sines of each position's angles (RoFormer, arXiv:2104.09864, section 3.2).
+    """Cosines and sines, float32, of each position's angles (RoFormer, arXiv:2104.09864, section 3.2).
 
-    Computed in float32 whatever the model's precision: bfloat16 cannot tell positions beyond 256 apart. Linear scaling
+    In float32 whatever the model's precision: bfloat16 cannot tell positions beyond 256 apart. Linear scaling
     divides the positions by `factor` (arXiv:2306.15595). Dynamic scaling raises theta once a document's input is longer
     than `max_position_embeddings` (transformers' dynamic NTK). `lengths_BT` is the length of that input, in all three
     attentions: it is known before the first token is decoded, so that a cached key stays true as the answer grows, and
@@ -41,12 +41,32 @@ def rotation_table(
     return angles.cos(), angles.sin()
 
 
+class _Rotation(torch.autograd.Function):
+    """Rotation by angles; its gradient is turned back."""
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(cos, sin)
+        return _turned(x, cos, sin)
+
+    @staticmethod
+    def backward(ctx, *output_gradients: torch.Tensor):
+        cos, sin = ctx.saved_tensors
+        return _turned(output_gradients[0], cos, -sin), None, None
+
+
+def _turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    half = x.shape[-1] // 2
+    turned = x * cos
+    turned[..., :half].addcmul_(x[..., half:], sin[..., half:], value=-1)
+    turned[..., half:].addcmul_(x[..., :half], sin[..., half:])
+    return turned
+
+
 def rotate(x_BHTd: torch.Tensor, table: RotationTable) -> torch.Tensor:
-    """Turn each feature pair (i, i + d/2) by the table's angles; the result has the dtype of `x_BHTd`."""
+    """Turn each feature pair (i, i + d/2) by the table's angles, in the precision of `x_BHTd`."""
     cos, sin = table
-    first, second = x_BHTd.chunk(2, dim=-1)
-    turned = torch.cat((-second, first), dim=-1)
-    return (x_BHTd * cos + turned * sin).to(x_BHTd.dtype)
+    return _Rotation.apply(x_BHTd, cos.to(x_BHTd.dtype), sin.to(x_BHTd.dtype))  # type: ignore[return-value]
 
 
 def relative_buckets(distances: torch.Tensor, bidirectional: bool, num_buckets: int, max_distance: int) -> torch.Tensor:

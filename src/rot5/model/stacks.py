@@ -19,6 +19,7 @@ from rot5.model.initialisation import initialise
 from rot5.model.layers import DecoderLayer, EncoderLayer
 from rot5.model.moe import Routing
 from rot5.model.positions import RelativeBias, RotationTable, rotation_table
+from rot5.model.precision import product_dtype
 from rot5.model.scene import Layout, document_lengths, layout, scene_between
 
 
@@ -82,14 +83,13 @@ class _Stack(Rot5PreTrainedModel):
 
     def _mask_type(self, x_BTD: torch.Tensor, biased: bool) -> torch.dtype:
         """Precision of masks: what attention computes in, so that no layer converts them; a bias keeps its own."""
-        if not biased and torch.is_autocast_enabled(x_BTD.device.type):
-            return torch.get_autocast_dtype(x_BTD.device.type)
-        return x_BTD.dtype
+        return x_BTD.dtype if biased else product_dtype(x_BTD)
 
-    def _table(self, positions_BT: torch.Tensor, own: Layout, inputs: Layout) -> RotationTable:
+    def _table(self, positions_BT: torch.Tensor, own: Layout, inputs: Layout, dtype: torch.dtype) -> RotationTable:
         """Rotation of a stream's tokens at given positions; `inputs` is the encoder's stream."""
         dynamic = (self.config.rope_parameters or {}).get("rope_type") == "dynamic"
-        return rotation_table(positions_BT, self.config, document_lengths(own, inputs) if dynamic else None)
+        cos, sin = rotation_table(positions_BT, self.config, document_lengths(own, inputs) if dynamic else None)
+        return cos.to(dtype), sin.to(dtype)
 
     def _self_scope(self, own: Layout, inputs: Layout, causal: bool, backend: str, x_BTD: torch.Tensor) -> Scope:
         """How the stream's new tokens attend to all its tokens."""
@@ -99,7 +99,7 @@ class _Stack(Rot5PreTrainedModel):
         sight = plan_sight(backend, scene)
         if self.relative_bias is not None:
             return Scope(sight, None, None)
-        table = self._table(own.positions_BT, own, inputs)
+        table = self._table(own.positions_BT, own, inputs, product_dtype(x_BTD))
         return Scope(sight, table, table)
 
 
@@ -182,8 +182,9 @@ class Decoder(_Stack):
         positions_BT = own.positions_BT
         if self.config.cross_position_encoding == "continuous":
             positions_BT = positions_BT + document_lengths(own, memory)
-        key_table = None if keys_cached else self._table(memory.positions_BT, memory, memory)
-        return Scope(sight, self._table(positions_BT, own, memory), key_table)
+        dtype = product_dtype(x_BTD)
+        key_table = None if keys_cached else self._table(memory.positions_BT, memory, memory, dtype)
+        return Scope(sight, self._table(positions_BT, own, memory, dtype), key_table)
 
     def forward(
         self,
