@@ -17,16 +17,11 @@ IDS = ("input_ids", "decoder_input_ids", "labels")
 
 
 def main(preset_name: str, batches_file: str, batch_rows: int) -> None:
-    """Take a step on each batch, ids folded into the preset's vocabulary; print peak bytes and seconds as JSON."""
+    """Take a step on each batch; print peak bytes and seconds as JSON."""
     runtime.keep_freed_memory()
-    preset = find_preset(preset_name)
-    shape = Rot5Config(
-        vocab_size=preset.vocab_size, pad_token_id=0, eos_token_id=1, decoder_start_token_id=2, **preset.shape
-    )
+    shape = shape_of(preset_name)
     with np.load(batches_file) as saved:
-        fields = dict(saved)
-    for name in IDS:
-        fields[name] = np.where(fields[name] == IGNORED, IGNORED, fields[name] % preset.vocab_size)
+        fields = folded(dict(saved), shape.vocab_size)
     model = Rot5ForConditionalGeneration(shape).train().to(runtime.device())  # type: ignore[arg-type]
     step = TrainingStep(model, BenchConfig(batch_rows=batch_rows))
     empty = np.zeros((batch_rows, 1), np.int64)
@@ -36,6 +31,21 @@ def main(preset_name: str, batches_file: str, batch_rows: int) -> None:
         batch = Batch(rows, empty, empty, 0)
         seconds.append(step.gradient(batch) + step.update())
     print(json.dumps({"peak_bytes": peak_bytes(), "seconds": seconds[WARM_UP:]}))
+
+
+def shape_of(preset_name: str) -> Rot5Config:
+    """A preset with the vocabulary that it speaks of."""
+    preset = find_preset(preset_name)
+    return Rot5Config(
+        vocab_size=preset.vocab_size, pad_token_id=0, eos_token_id=1, decoder_start_token_id=2, **preset.shape
+    )
+
+
+def folded(fields: dict[str, np.ndarray], vocab_size: int) -> dict[str, np.ndarray]:
+    """The fields with ids folded into a vocabulary."""
+    return fields | {
+        name: np.where(fields[name] == IGNORED, IGNORED, fields[name] % vocab_size) for name in IDS if name in fields
+    }
 
 
 if __name__ == "__main__":

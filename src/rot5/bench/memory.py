@@ -1,0 +1,123 @@
+"""Peak memory of a training step beside that of transformers' T5 on the same documents, each in its own process."""
+
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rot5.bench.ceilings import Ceilings
+from rot5.bench.figures import Figures
+from rot5.bench.one_peer import Peer, write_task
+from rot5.bench.peers import ATTENTIONS, PaddedBatch, bucketed_batches, padded_batch
+from rot5.bench.steps import WARM_UP, corpus_of, memory_bytes, rows_of
+from rot5.config import BenchConfig
+from rot5.data.batches import Batch, PackedRows
+from rot5.model.presets import find_preset
+from rot5.report.charts import Chart, Series
+from rot5.report.tables import Column, Table
+
+STEPS = WARM_UP + 1
+"""Steps of each process: from the second on, the optimizer's state is there while the gradient is computed."""
+
+OURS, PEOPLE = "rot5", "T5 as people run it"
+TUNED, CHECKPOINTED = "T5, like lengths together", "the same, checkpointed"
+
+ABOUT = (
+    "The largest resident memory of a process that trains, weights and optimizer included, by story tokens in a step. "
+    "transformers' T5 has the shape of `rot5 bench train`, and as people run it takes the very documents of our rows, "
+    "padded to the longest; with like lengths together it takes as many documents of like length, under the attention "
+    "that needed less; checkpointed, it computes activations again in the backward pass. A size is left out where "
+    "twice the memory of the size before is more than the machine has. A step is its median time."
+)
+COLUMNS = (
+    Column("variant", "Variant", text=True),
+    Column("rows", "Rows"),
+    Column("documents", "Documents", digits=0),
+    Column("story_tokens", "Story tokens", digits=0),
+    Column("peak_mb", "Peak memory,\nMB", digits=0),
+    Column("to_ours", "To ours", digits=2),
+    Column("step_seconds", "Step, s", digits=2),
+)
+
+
+def measure(config: BenchConfig, ceilings: Ceilings) -> Figures:
+    """Measure ours and transformers' T5 at 1, 2, 4, ... rows up to those of a step."""
+    find_preset(config.preset)
+    table: list[dict[str, Any]] = []
+    with corpus_of(config) as corpus, tempfile.TemporaryDirectory(prefix="rot5-bench-") as folder:
+        rows = rows_of(corpus, config)
+        for size in itertools.takewhile(lambda size: size <= config.batch_rows, (2**n for n in itertools.count())):
+            table += _of_size(config.preset, rows, size, table, Path(folder))
+    lines = [
+        Series(name, [(row["story_tokens"], row["peak_mb"]) for row in table if row["variant"] == name], style)
+        for style, name in enumerate(dict.fromkeys(row["variant"] for row in table))
+    ]
+    title = f"{config.preset}, rows of {config.pack.encoder_length}/{config.pack.decoder_length}"
+    chart = Chart("Peak memory of a training step", "MB", lines, along="story tokens in a step", zero=True, form=",.0f")
+    return Figures("Memory", ABOUT, [Table(title, table, COLUMNS)], [chart])
+
+
+def _of_size(
+    preset: str, rows: PackedRows, size: int, before: list[dict[str, Any]], folder: Path
+) -> list[dict[str, Any]]:
+    """Rows of the table for steps of so many packed rows."""
+    batches = [rows.rows(step * size, size) for step in range(STEPS)]
+    numbers = [batch.segment_examples[batch.segment_examples >= 0] for batch in batches]
+    documents = statistics.mean(each.size for each in numbers)
+    examples, pad = rows.examples, rows.specials.pad
+    found = [_row(OURS, size, documents, batches, _ours(preset, batches, size, folder))]
+    people = [padded_batch(examples, each, pad) for each in numbers]
+    for attention in ATTENTIONS:
+        name = f"{PEOPLE}, {attention} attention"
+        if _fits(name, before):
+            measured = _theirs(Peer(preset=preset, attention=attention), people, folder)
+            found.append(_row(name, size, documents, people, measured))
+    least = min(zip(found[1:], ATTENTIONS, strict=False), key=lambda each: each[0]["peak_mb"], default=None)
+    if least:
+        tuned = list(itertools.islice(bucketed_batches(examples, pad, round(documents)), STEPS))
+        for name, checkpointing in ((TUNED, False), (CHECKPOINTED, True)):
+            if _fits(name, before):
+                peer = Peer(preset=preset, attention=least[1], checkpointing=checkpointing)
+                found.append(_row(name, size, documents, tuned, _theirs(peer, tuned, folder)))
+    return [row | {"to_ours": row["peak_mb"] / found[0]["peak_mb"]} for row in found]
+
+
+def _fits(name: str, before: list[dict[str, Any]]) -> bool:
+    peaks = [row["peak_mb"] for row in before if row["variant"] == name]
+    return not before or (bool(peaks) and 2e6 * peaks[-1] < memory_bytes())
+
+
+def _row(
+    name: str, size: int, documents: float, batches: list[Batch] | list[PaddedBatch], measured: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "variant": name,
+        "rows": size,
+        "documents": documents,
+        "story_tokens": statistics.mean(batch.story_tokens for batch in batches),
+        "peak_mb": measured["peak_bytes"] / 1e6,
+        "step_seconds": statistics.median(measured["seconds"]),
+    }
+
+
+def _ours(preset: str, batches: list[Batch], size: int, folder: Path) -> dict[str, Any]:
+    fields = {name: np.concatenate([batch.fields[name] for batch in batches]) for name in batches[0].fields}
+    np.savez(folder / "ours.npz", **fields)  # type: ignore[arg-type]
+    return _process("rot5.bench.one_shape", preset, str(folder / "ours.npz"), str(size))
+
+
+def _theirs(peer: Peer, batches: list[PaddedBatch], folder: Path) -> dict[str, Any]:
+    write_task(folder / "theirs.npz", peer, batches)
+    return _process("rot5.bench.one_peer", str(folder / "theirs.npz"))
+
+
+def _process(module: str, *arguments: str) -> dict[str, Any]:
+    done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
