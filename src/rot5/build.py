@@ -12,7 +12,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from rot5 import generate, runtime
+from rot5 import runtime
 from rot5.config import FinetuneConfig, PretrainConfig
 from rot5.data import denoise, packing
 from rot5.data.batches import Examples, PackedRows
@@ -24,7 +24,8 @@ from rot5.data.pairs import Pairs
 from rot5.data.tokenizer import SpecialIds, byte_lengths, padded_vocab_size, special_ids
 from rot5.errors import UserError
 from rot5.evaluate.likelihood import Likelihood, as_metrics, as_table, measure
-from rot5.generate import GenerateConfig
+from rot5.generate import settings as generate_settings
+from rot5.generate.settings import GenerateConfig
 from rot5.load import load
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
@@ -225,7 +226,7 @@ def finetuning(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Job:
         + [f"pairs: {problem}" for problem in examples.problems(*lengths)]
         + [f"validation pairs: {problem}" for problem in scored.problems(*lengths)]
         + [f"{key} {getattr(config, key)} is negative" for key in ("limit", "summaries") if getattr(config, key) < 0]
-        + generate.problems(GenerateConfig(max_new_tokens=config.max_new_tokens))
+        + generate_settings.problems(GenerateConfig(max_new_tokens=config.max_new_tokens))
         + ([] if config.init else _shape_problems(config.model, specials))
     )
     if config.init:

@@ -154,6 +154,8 @@ class EvaluateConfig:
     """Longest summary, in tokens."""
     num_beams: int = 1
     """1 is greedy decoding."""
+    precision: str = "float32"
+    """Of writing the summaries: float32, bf16 or, for a model of ours on a CPU, int8."""
     original_rouge: bool = False
     """Also ROUGE of lemmas without stop words, as the ROT5 of 2024 was judged by."""
     objective: str = ""
@@ -216,6 +218,8 @@ class SummarizeConfig:
     """Longest summary, in tokens."""
     num_beams: int = 1
     """1 is greedy decoding."""
+    precision: str = "float32"
+    """float32, bf16 or, for a model of ours on a CPU, int8."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,6 +287,8 @@ class BenchConfig:
     memory and time beside what rot5 plan says of them; page: nothing anew, with `markdown`."""
     preset: str = "mini"
     """Shape of the model; plan takes several with commas between them."""
+    model: str = ""
+    """Run whose weights decode also takes in place of new ones."""
     corpus: str = ""
     """Prepared corpus whose text is used; default: StoryWorld with the full vocabulary."""
     validation: str = ""

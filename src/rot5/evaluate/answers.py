@@ -7,7 +7,8 @@ from rot5.data.corpus import PairCorpus, data_fingerprint
 from rot5.data.sources import Pair
 from rot5.evaluate.facts import content
 from rot5.evaluate.summaries import compare_predictions, compare_systems, score_summaries
-from rot5.generate import GenerateConfig, write_texts
+from rot5.generate.answers import write_texts
+from rot5.generate.settings import GenerateConfig
 from rot5.load import Loaded
 
 

@@ -30,7 +30,7 @@ from rot5.evaluate.likelihood import as_table, measure_texts
 from rot5.evaluate.predictions import read_predictions
 from rot5.evaluate.spelled import measure_spelled
 from rot5.folders import write_json
-from rot5.generate import GenerateConfig, problems
+from rot5.generate.settings import GenerateConfig, problems
 from rot5.load import Loaded, load
 from rot5.report.tables import (
     CLAIM_COLUMNS,
@@ -57,7 +57,9 @@ MODES = {f"[{mode}]": mode for mode in ("R", "S", "X")}
 
 def run(config: EvaluateConfig) -> None:
     """Score the model or the predictions on the data and print the tables; the same command gives the same numbers."""
-    settings = GenerateConfig(max_new_tokens=config.max_new_tokens, num_beams=config.num_beams)
+    settings = GenerateConfig(
+        max_new_tokens=config.max_new_tokens, num_beams=config.num_beams, precision=config.precision
+    )
     found = problems(settings) + ([f"summaries {config.summaries} must be at least 1"] if config.summaries < 1 else [])
     if bool(config.model) == bool(config.predictions):
         found.append("name a model or give --predictions, one of the two")
@@ -65,7 +67,7 @@ def run(config: EvaluateConfig) -> None:
     if config.predictions:
         found += [
             f"{key} {getattr(config, key)} is for a model, not for predictions"
-            for key in ("max_new_tokens", "num_beams")
+            for key in ("max_new_tokens", "num_beams", "precision")
             if getattr(config, key) != getattr(defaults, key)
         ]
     if found:

@@ -6,7 +6,7 @@ from rot5.build import complete, finetuning
 from rot5.config import FinetuneConfig
 from rot5.data.corpus import PairCorpus
 from rot5.evaluate.answers import evaluate_summaries
-from rot5.generate import GenerateConfig
+from rot5.generate.settings import GenerateConfig
 from rot5.load import load
 from rot5.report.page import write_report
 from rot5.train.samples import write_samples

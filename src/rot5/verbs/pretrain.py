@@ -4,7 +4,8 @@ import numpy as np
 
 from rot5.build import Job, complete, pretraining
 from rot5.config import PretrainConfig
-from rot5.generate import GenerateConfig, generate
+from rot5.generate.answers import generate
+from rot5.generate.settings import GenerateConfig
 from rot5.report.page import write_report
 from rot5.train.samples import write_samples
 

@@ -6,13 +6,16 @@ from pathlib import Path
 from rot5.config import SummarizeConfig
 from rot5.data import files
 from rot5.errors import UserError
-from rot5.generate import GenerateConfig, problems, write_texts
+from rot5.generate.answers import write_texts
+from rot5.generate.settings import GenerateConfig, problems
 from rot5.load import load
 
 
 def run(config: SummarizeConfig) -> None:
     """Print one summary per text, each on one line."""
-    settings = GenerateConfig(max_new_tokens=config.max_new_tokens, num_beams=config.num_beams)
+    settings = GenerateConfig(
+        max_new_tokens=config.max_new_tokens, num_beams=config.num_beams, precision=config.precision
+    )
     if found := problems(settings):
         raise UserError("; ".join(found))
     if config.input == "-":
