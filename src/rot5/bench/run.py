@@ -19,8 +19,10 @@ from rot5.report.tables import text_table
 
 BENCHES = {
     "train": "rot5.bench.train",
+    "memory": "rot5.bench.memory",
     "moe": "rot5.bench.moe",
     "time-to-loss": "rot5.bench.time_to_loss",
+    "growth": "rot5.bench.growth",
     "plan": "rot5.bench.plan",
 }
 """Modules whose `measure(config, ceilings)` gives the figures, in the order of the page."""
