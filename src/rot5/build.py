@@ -31,6 +31,7 @@ from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.model.settings import ModelConfig, resolve
 from rot5.recipes import command_line, defaults
+from rot5.sizing.batch import batch_flops
 from rot5.train import settings as train_settings
 from rot5.train.losses import language_model_loss
 from rot5.train.optimizers import build_optimizer
@@ -274,6 +275,8 @@ def _job(
     def evaluate() -> dict[str, float]:
         return as_metrics(score(model, sample, tokenizer, config.train.precision), rows.examples.kind_names)
 
+    if config.train.checkpointing:
+        model.gradient_checkpointing_enable()
     trainer = Trainer(
         title=title,
         model=model,
@@ -286,6 +289,7 @@ def _job(
         evaluate=evaluate,
         observe=lambda: {f"router/{key}": value for key, value in model.routing_metrics().items()},
         after_update=model.end_step,
+        flops=lambda batch: batch_flops(model.config, batch),
     )
     return Job(run, trainer, model, tokenizer, validation_rows)
 

@@ -8,7 +8,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ IGNORED = -100
 """The label of a position that no loss counts."""
 
 KEPT_WINDOWS = 3
+
+Made = TypeVar("Made", covariant=True)
 
 
 class Plan(Protocol):
@@ -271,8 +273,14 @@ def _lay(
     return ids, segment_ids, cell_positions, cells
 
 
+class RowSource(Protocol[Made]):
+    """What can be made ahead: packed rows, or whatever is made of them."""
+
+    def rows(self, first: int, count: int, rank: int = 0, world_size: int = 1) -> Made: ...
+
+
 def prefetch(
-    packed_rows: PackedRows,
+    source: RowSource[Made],
     first: int,
     step_rows: int,
     *,
@@ -280,14 +288,14 @@ def prefetch(
     world_size: int = 1,
     stop: int | None = None,
     ahead: int = 2,
-) -> Iterator[Batch]:
+) -> Iterator[Made]:
     """Batches of `step_rows` rows from row `first` on, or up to row `stop`, made `ahead` batches early by a thread."""
     worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rot5-batches")
-    coming: deque[Future[Batch]] = deque()
+    coming: deque[Future[Made]] = deque()
     try:
         for start in itertools.count(first, step_rows) if stop is None else range(first, stop, step_rows):
             count = step_rows if stop is None else min(step_rows, stop - start)
-            coming.append(worker.submit(packed_rows.rows, start, count, rank, world_size))
+            coming.append(worker.submit(source.rows, start, count, rank, world_size))
             if len(coming) > ahead:
                 yield coming.popleft().result()
         while coming:

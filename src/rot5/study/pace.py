@@ -11,6 +11,7 @@ from rot5.build import pretraining
 from rot5.config import PretrainConfig
 from rot5.data.batches import Batch
 from rot5.errors import UserError
+from rot5.train.losses import host_tensors
 from rot5.train.trainer import Trainer
 
 WARM_UP = 2
@@ -63,6 +64,7 @@ def _trainer(config: PretrainConfig, out: Path) -> Trainer:
 
 def _timed(trainer: Trainer, batch: Batch) -> float:
     began = time.perf_counter()
-    trainer.update(batch, LR)
+    _, norm = trainer.update(host_tensors(batch.fields, trainer.device), batch.num_targets, LR)
+    float(norm)  # waits for the device
     trainer.after_update()
     return time.perf_counter() - began

@@ -22,9 +22,21 @@ class Loss(NamedTuple):
 LossFunction = Callable[[Fields, torch.Tensor], Loss]
 
 
+def host_tensors(fields: dict[str, np.ndarray], device: torch.device) -> Fields:
+    """Arrays of a packed batch as tensors still beside the device: in pinned memory, from which a GPU copies while the
+    program goes on; on a CPU the arrays' own memory."""
+    tensors = {name: torch.from_numpy(array) for name, array in fields.items()}
+    return {name: tensor.pin_memory() for name, tensor in tensors.items()} if device.type == "cuda" else tensors
+
+
+def to_device(fields: Fields, device: torch.device) -> Fields:
+    """The tensors of `host_tensors` on the device; nobody waits for them but its kernels."""
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in fields.items()}
+
+
 def to_tensors(fields: dict[str, np.ndarray], device: torch.device) -> Fields:
     """Arrays of a packed batch as tensors on the device."""
-    return {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in fields.items()}
+    return to_device(host_tensors(fields, device), device)
 
 
 def micro_batches(fields: Fields, rows: int) -> list[Fields]:
@@ -47,7 +59,7 @@ def language_model_loss(model: nn.Module, device: torch.device, precision: str) 
 def backward_step(loss: LossFunction, fields: Fields, micro_batch_rows: int, num_targets: int) -> torch.Tensor:
     """Add the gradient of the step's objective, part by part; return the reported loss (nats per target, detached)."""
     total = torch.zeros((), device=fields["labels"].device)
-    count = torch.tensor(float(num_targets), device=total.device)
+    count = torch.full_like(total, num_targets)
     for part in micro_batches(fields, micro_batch_rows):
         share = loss(part, count)
         share.objective.backward()

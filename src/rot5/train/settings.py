@@ -63,6 +63,9 @@ class TrainConfig:
     """bf16 (matrix products; weights stay float32) or float32."""
     compile: str = "auto"
     """on, off, or auto: where a compiler is at hand and the run is long enough to pay for compiling."""
+    checkpointing: bool = False
+    """Keep each layer's input alone and make the rest again in the backward pass; changes memory and speed, not the
+    gradient."""
     evaluate_every: int = 200
     """Steps between evaluations on the fixed validation sample; 0 for none but the last."""
     evaluation_examples: int = 500

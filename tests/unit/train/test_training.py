@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +15,9 @@ from rot5.build import pretraining
 from rot5.config import PretrainConfig
 from rot5.data.packing import PackConfig
 from rot5.errors import UserError
+from rot5.model.costs import forward_flops
 from rot5.model.settings import ModelConfig
+from rot5.sizing.batch import batch_flops
 from rot5.train.checkpoint import checkpoints, load_checkpoint
 from rot5.train.losses import backward_step, language_model_loss, to_tensors
 from rot5.train.run_folder import RunFolder
@@ -85,7 +89,9 @@ def test_stopping_and_resuming_gives_the_same_bits(settings, tmp_path, model):
     expected, found = weights(whole), weights(again)
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
-    timed = ("seconds", "speed/story_tokens_per_second")
+    timed = (
+        "seconds", "speed/story_tokens_per_second", "speed/model_flops_per_second", "data/wait_share"
+    )  # fmt: skip
     timeless = [
         [{key: value for key, value in record.items() if key not in timed} for record in run.metrics()]
         for run in (whole, again)
@@ -190,6 +196,93 @@ def test_a_torn_line_of_metrics_is_left_out(settings):
     job = pretraining(settings, resume=False, overwrite=False)
     job.run.metrics_file.write_text(json.dumps({"step": 1}) + '\n{"step": 2, "tra')
     assert job.run.metrics() == [{"step": 1}]
+
+
+def test_checkpointing_changes_no_bit_of_the_gradient(settings):
+    """Dropout is on: what is made again must drop the same. A layer's inner tensors are no longer kept."""
+    found: list[torch.Tensor] = []
+    kept = []
+    for checkpointing in (False, True):
+        train = replace(settings.train, checkpointing=checkpointing)
+        job = pretraining(replace(settings, train=train), resume=False, overwrite=True)
+        job.model.train()
+        torch.manual_seed(5)
+        fields = to_tensors(job.trainer.rows.rows(0, 4).fields, job.model.device)
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, to=sizes: to.append(t.numel()) or t, lambda t: t):
+            language_model_loss(job.model, job.model.device, "float32")(fields, torch.tensor(9.0)).objective.backward()
+        found.append(torch.cat([parameter.grad.flatten() for parameter in job.model.parameters()]))
+        kept.append(sum(sizes))
+    assert found[0].any() and torch.equal(*found)
+    assert kept[1] < kept[0] / 2
+
+
+def test_the_device_is_waited_for_only_where_figures_are_due(settings, monkeypatch):
+    waits, behind = [], []
+    wait = torch.Tensor.__float__
+    monkeypatch.setattr(torch.Tensor, "__float__", lambda tensor: waits.append(1) or wait(tensor))
+    train = replace(settings.train, log_every=4, checkpoint_every=100, evaluate_every=0)
+    trainer = pretraining(replace(settings, train=train), resume=False, overwrite=False).trainer
+    trainer.after_update = lambda: behind.append(len(waits))
+    trainer.train()
+    assert behind[:5] == [0, 0, 0, 2, 2], "the loss and the norm, at the line of metrics"
+
+
+def test_the_wait_for_batches_is_told(settings, monkeypatch):
+    """By a clock that goes on by 3 seconds for each batch and by 1 for each update."""
+    train = replace(settings.train, log_every=3, evaluate_every=0)
+    job = pretraining(replace(settings, train=train), resume=False, overwrite=False)
+    clock, update = [0.0], job.trainer.update
+
+    def batches(source, first, step_rows, stop):
+        for start in range(first, stop, step_rows):
+            clock[0] += 3
+            yield source.rows(start, step_rows)
+
+    def timed(fields, num_targets, lr):
+        clock[0] += 1
+        return update(fields, num_targets, lr)
+
+    monkeypatch.setattr("rot5.train.trainer.time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr("rot5.train.trainer.prefetch", batches)
+    job.trainer.update = timed
+    job.trainer.train()
+    lines = [line for line in job.run.metrics() if "train/loss" in line]
+    assert [(line["seconds"], line["data/wait_share"]) for line in lines] == [(12, 0.75), (24, 0.75)]
+
+
+def test_operations_are_those_of_the_documents(settings):
+    job = pretraining(settings, resume=False, overwrite=False)
+    shape, batch = job.model.config, job.trainer.rows.rows(0, 4)
+    expected = 0
+    for row in range(4):
+        for segment in range(1, 1 + (batch.segment_examples[row] >= 0).sum()):
+            sides = ("encoder_segment_ids", "decoder_segment_ids")
+            inputs, targets = (int((batch.fields[side][row] == segment).sum()) for side in sides)
+            each = forward_flops(shape, inputs, targets)
+            expected += 3 * (inputs * each.encoder_token + targets * each.decoder_token)
+    assert batch_flops(shape, batch) == pytest.approx(expected, rel=1e-3)
+    job.trainer.train()
+    lines = [line for line in job.run.metrics() if "train/loss" in line]
+    assert all(line["speed/model_flops_per_second"] > 0 and "compile/recompiles" not in line for line in lines)
+
+
+@pytest.mark.slow
+def test_a_compiled_step_is_compiled_once(settings, monkeypatch):
+    """Traced into graphs, of which no code is made: what is counted is the same and comes sooner."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    train = replace(settings.train, compile="on", log_every=1, evaluate_every=2)
+    job = pretraining(replace(settings, train=train), resume=False, overwrite=False)
+    update = job.trainer.update
+
+    def another_shape_at_last(fields, num_targets, lr):
+        rows = 3 if job.trainer.state.step == 5 else 4
+        return update({name: field[:rows] for name, field in fields.items()}, num_targets, lr)
+
+    job.trainer.update = another_shape_at_last
+    job.trainer.train()
+    counts = [line["compile/recompiles"] for line in job.run.metrics() if "train/loss" in line]
+    assert counts[:5] == [0] * 5 and counts[5] > 0
 
 
 def test_pretraining_learns(settings, tmp_path):
