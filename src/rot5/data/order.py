@@ -65,8 +65,10 @@ class Order:
         self.seed = seed
         self.shuffle = shuffle
         self._lengths = np.asarray(document_lengths, np.int64)
-        self._parts = -(-self._lengths // longest_piece)
-        self._ends = np.cumsum(self._parts)
+        # In place: these two arrays are all that a corpus of any size keeps in memory.
+        self._ends = self._lengths + (longest_piece - 1)
+        self._ends //= longest_piece
+        np.cumsum(self._ends, out=self._ends)
 
     @property
     def num_pieces(self) -> int:
@@ -82,6 +84,7 @@ class Order:
         """The piece of each example number (int64, any numbers from 0 on, epochs mixed as they come)."""
         piece = visit(numbers, self.num_pieces, self.seed, self.shuffle)
         document = np.searchsorted(self._ends, piece, side="right")
-        length, parts = self._lengths[document], self._parts[document]
+        length = self._lengths[document]
+        parts = -(-length // self.longest_piece)
         part = piece - (self._ends[document] - parts)
         return Pieces(document, part * length // parts, (part + 1) * length // parts, part + 1 == parts)
