@@ -37,7 +37,6 @@ def write_task(path: Path, peer: Peer, batches: list[PaddedBatch]) -> None:
 
 def main(task: str) -> None:
     """Take a step on each batch, ids folded into the preset's vocabulary; print peak bytes and seconds as JSON."""
-    runtime.keep_freed_memory()
     batches: dict[str, dict[str, np.ndarray]] = {}
     with np.load(task) as saved:
         peer = Peer(**json.loads(str(saved["peer"])))

@@ -1,4 +1,7 @@
-"""One shape's peak memory and step times, in a process of its own: run with a preset, a file of batches and rows."""
+"""One shape's peak memory and step times, in a process of its own: run with a preset, a file of batches and rows.
+
+A fourth argument, `checkpointed`, makes activations again in the backward pass.
+"""
 
 import json
 import sys
@@ -16,13 +19,15 @@ from rot5.model.presets import find_preset
 IDS = ("input_ids", "decoder_input_ids", "labels")
 
 
-def main(preset_name: str, batches_file: str, batch_rows: int) -> None:
+def main(preset_name: str, batches_file: str, batch_rows: int, *, checkpointing: bool) -> None:
     """Take a step on each batch; print peak bytes and seconds as JSON."""
     runtime.keep_freed_memory()
     shape = shape_of(preset_name)
     with np.load(batches_file) as saved:
         fields = folded(dict(saved), shape.vocab_size)
     model = Rot5ForConditionalGeneration(shape).train().to(runtime.device())  # type: ignore[arg-type]
+    if checkpointing:
+        model.gradient_checkpointing_enable()
     step = TrainingStep(model, BenchConfig(batch_rows=batch_rows))
     empty = np.zeros((batch_rows, 1), np.int64)
     seconds = []
@@ -49,4 +54,4 @@ def folded(fields: dict[str, np.ndarray], vocab_size: int) -> dict[str, np.ndarr
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), checkpointing=sys.argv[4:] == ["checkpointed"])

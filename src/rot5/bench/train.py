@@ -26,6 +26,7 @@ ABOUT = (
     "feed-forward and vocabulary, but a relative bias and no grouped queries, which it does not know. As people run "
     f"it, batches are {PEOPLE_BATCH} examples as they come, padded to the longest; tuned, examples of like length "
     "share a batch, and attention and batch size are the fastest that were found; compiled, its shapes are dynamic. "
+    "Freed memory is kept for the next step, theirs as ours. "
     "Ratios are medians over rounds, to the faster alternative of each kind. The share of the ceiling counts the "
     "operations that each model's own matrix products need, padding and masked attention left out."
 )

@@ -23,20 +23,21 @@ def test_peaks_of_ours_and_theirs_on_the_same_documents(monkeypatch):
     found = memory.measure(BenchConfig(what="memory", preset="smoke", batch_rows=1), Ceilings(1e12, 1e12, 1e10))
     rows = {row["variant"]: row for row in found.tables[0].rows}
     ours = rows.pop(memory.OURS)
-    assert ours["to_ours"] == 1 and len(rows) == 4 and len(found.charts[0].lines) == 5
+    assert ours["to_ours"] == 1 and len(rows) == 5 and len(found.charts[0].lines) == 6
     for name, row in rows.items():
         assert row["to_ours"] == pytest.approx(row["peak_mb"] / ours["peak_mb"]) and row["step_seconds"] > 0
         assert row["documents"] == ours["documents"]
-        if name.startswith(memory.PEOPLE):
+        if name.startswith((memory.OURS, memory.PEOPLE)):
             assert row["story_tokens"] == ours["story_tokens"]
 
 
 def test_a_size_that_may_not_fit_is_left_out(monkeypatch):
     monkeypatch.setattr(memory, "memory_bytes", lambda: 10_000_000)
-    assert memory._fits("T5", [])
-    assert memory._fits("T5", [{"variant": "T5", "peak_mb": 4}])
-    assert not memory._fits("T5", [{"variant": "T5", "peak_mb": 2}, {"variant": "T5", "peak_mb": 6}])
-    assert not memory._fits("T5", [{"variant": "another", "peak_mb": 1}])
+    assert memory._fits("T5", 1, [])
+    assert memory._fits("T5", 2, [{"variant": "T5", "rows": 1, "peak_mb": 4}])
+    assert not memory._fits("T5", 2, [{"variant": "T5", "rows": 1, "peak_mb": 6}])
+    assert not memory._fits("T5", 4, [{"variant": "T5", "rows": 1, "peak_mb": 1}])
+    assert not memory._fits("T5", 2, [{"variant": "another", "rows": 1, "peak_mb": 1}])
 
 
 def test_a_peer_does_what_its_file_says(tmp_path, capsys, monkeypatch):
