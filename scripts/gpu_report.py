@@ -268,6 +268,7 @@ def main() -> None:
     if options.part:
         work(options)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # not without ending the part
     parts = options.parts or (tuple(PARTS) if options.device == "cuda" else ("correctness",))
     deadline, found = time.monotonic() + options.seconds, []
     with tempfile.TemporaryDirectory(prefix="rot5-gpu-") as options.scratch:
