@@ -17,9 +17,9 @@ class Recipe:
     """Packed rows, or padded batches of stories as they come."""
     batch: int = 4
     """Rows of an update, or stories where they are padded: about 4 to a row of 512/312."""
-    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(name="muon", lr=1.6e-2))
+    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(name="muon", lr=1e-2))
     """How weights move."""
-    schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(name="wsd", decay_fraction=0.5))
+    schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(name="linear"))
     """How the rate moves with the share of the time that is over."""
     denoise: DenoiseConfig = field(default_factory=DenoiseConfig)
     """The objective that is trained; all are scored on that of `DenoiseConfig()`."""
@@ -56,7 +56,7 @@ ABLATIONS = (
     replace(OURS, name="ours, AdamW for Muon", optimizer=OptimizerConfig(lr=4e-3)),
     replace(OURS, name="ours, T5's architecture", model="t5"),
     replace(OURS, name="ours, padded batches", packed=False, batch=16),
-    replace(OURS, name="ours, linear decay", schedule=ScheduleConfig(name="linear")),
+    replace(OURS, name="ours, flat and then decay", schedule=ScheduleConfig(name="wsd", decay_fraction=0.5)),
     replace(OURS, name="ours, the original's mixture", denoise=ORIGINAL_MIXTURE),
 )
 
