@@ -101,7 +101,8 @@ def test_tables_of_benchmarks_become_records(scripts):
 def test_the_report_on_a_cpu(corpora, tmp_path):
     words = [sys.executable, str(SCRIPTS / "gpu_report.py"), "--device", "cpu", "--smoke"]
     words += ["--corpus", str(corpora / "stories"), "--validation", str(corpora / "validation")]
-    words += ["--parts", "correctness", "training mini", "experts", "time to loss", "--out", str(tmp_path / "gpu.json")]
+    words += ["--parts", "correctness", "training mini", "experts", "time to loss", "--seconds", "3000"]
+    words += ["--out", str(tmp_path / "gpu.json")]
     done = subprocess.run(words, capture_output=True, text=True)
     found = json.loads((tmp_path / "gpu.json").read_text())["records"]
     assert done.returncode == 0, done.stdout + done.stderr
