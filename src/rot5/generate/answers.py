@@ -17,6 +17,27 @@ from rot5.runtime import autocast
 Progress = Callable[[int], None]
 
 
+class Engine:
+    """A model of ours made ready to answer in one precision, with the weights it has now: a copy of most of them."""
+
+    @torch.inference_mode()
+    def __init__(self, model: Rot5ForConditionalGeneration, precision: str):
+        """Raises UserError for a precision that the device does not have, and for a model without a start token."""
+        self.start, self.ends = _start(model), _ends(model)
+        self.decoder = Decoder(model, precision, self.ends)
+
+    @torch.inference_mode()
+    def __call__(
+        self, inputs: Sequence[Sequence[int]], config: GenerateConfig, progress: Progress | None = None
+    ) -> list[list[int]]:
+        """As `generate`, for inputs that have tokens."""
+        if not inputs:
+            return []
+        if config.num_beams > 1:
+            return beam_search(self.decoder, inputs, self.start, self.ends, config, progress)
+        return Queue(self.decoder, inputs, self.start, self.ends, config, progress).run()
+
+
 def generate(
     model: PreTrainedModel,
     inputs: Sequence[Sequence[int]],
@@ -32,25 +53,9 @@ def generate(
     """
     if empty := [index for index, each in enumerate(inputs) if not len(each)]:
         raise UserError(f"input {empty[0] + 1} has no tokens: give at least one")
-    if not inputs:
-        return []
     if isinstance(model, Rot5ForConditionalGeneration):
-        return _generate_ours(model, inputs, config, progress)
+        return Engine(model, config.precision)(inputs, config, progress)
     return _generate_theirs(model, inputs, pad, config, progress)
-
-
-def _generate_ours(
-    model: Rot5ForConditionalGeneration,
-    inputs: Sequence[Sequence[int]],
-    config: GenerateConfig,
-    progress: Progress | None,
-) -> list[list[int]]:
-    start, ends = _start(model), _ends(model)
-    with torch.inference_mode():
-        decoder = Decoder(model, config.precision, ends)
-        if config.num_beams > 1:
-            return beam_search(decoder, inputs, start, ends, config, progress)
-        return Queue(decoder, inputs, start, ends, config, progress).run()
 
 
 def _start(model: PreTrainedModel) -> int:

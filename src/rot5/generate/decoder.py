@@ -90,7 +90,7 @@ class Caches:
 
 
 class Decoder:
-    """A model made ready to decode in one precision; what is trained on afterwards changes nothing here."""
+    """A model made ready to decode in one precision."""
 
     def __init__(self, model: Rot5ForConditionalGeneration, precision: str, never: Sequence[int] = ()):
         """`never` are the tokens that the head passes over where it is told to.

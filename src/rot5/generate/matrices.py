@@ -22,7 +22,7 @@ def product(weight_OI: torch.Tensor, precision: str) -> Product:
     """The product with a matrix in a precision: float32, bf16 or int8."""
     weight_OI = weight_OI.detach()
     if precision == "int8":
-        return _quantized(weight_OI)
+        return _quantized(weight_OI.float())
     dtype = PRECISIONS[precision]
     weight_OI = weight_OI.to(dtype).contiguous()
     if weight_OI.device.type == "cpu" and _packs(dtype):
@@ -48,7 +48,7 @@ def _quantized(weight_OI: torch.Tensor) -> Product:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # quantized tensors are to leave torch one day, but their kernel is the fastest
         quantized = torch.quantize_per_channel(
-            weight_OI.float(), scale_O.double(), torch.zeros(len(scale_O), dtype=torch.long), 0, torch.qint8
+            weight_OI, scale_O.double(), torch.zeros(len(scale_O), dtype=torch.long), 0, torch.qint8
         )
         packed = torch.ops.quantized.linear_prepack(quantized, None)
     levels = 127 if torch.cpu._is_vnni_supported() else 63

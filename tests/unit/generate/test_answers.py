@@ -8,6 +8,7 @@ import torch
 
 from rot5.errors import UserError
 from rot5.generate.answers import generate
+from rot5.generate.queue import PACES, Pace
 from rot5.generate.settings import GenerateConfig, problems
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 
@@ -34,6 +35,7 @@ VARIANTS = {
     "experts": {"num_experts": 4, "num_experts_per_tok": 2, "num_shared_experts": 1, "expert_capacity_factor": 1.0},
     "untied": {"tie_word_embeddings": False},
 }
+START: dict = {"decoder_start_token_id": 0}
 LENGTHS = (1, 3, 6, 9, 14)
 LONGEST = 12
 
@@ -115,6 +117,17 @@ def test_company_and_order_change_nothing(plain, settings):
         assert quickly(plain, [inputs[i] for i in order], batch_size=2, **settings) == [expected[i] for i in order]
 
 
+@pytest.mark.parametrize("pace", [Pace(8, 64), Pace(5, 3)], ids=str)
+def test_the_pace_of_a_device_changes_nothing(plain, monkeypatch, pace):
+    """Tokens are looked at in passing, and more of the caches than is filled: as on a GPU."""
+    expected = quickly(plain, questions())
+    sampled = quickly(plain, questions(), do_sample=True, seed=2)
+    monkeypatch.setitem(PACES, "cpu", pace)
+    for batch_size in (2, 64):
+        assert quickly(plain, questions(), batch_size=batch_size) == expected
+        assert quickly(plain, questions(), batch_size=batch_size, do_sample=True, seed=2) == sampled
+
+
 def test_answers_end_with_their_first_end_and_are_never_longer_than_allowed(plain):
     ends = set(plain.generation_config.eos_token_id)
     answers = quickly(plain, questions(40), batch_size=8)
@@ -172,7 +185,7 @@ def test_transformers_models_take_their_own_loop():
 
     torch.manual_seed(0)
     theirs = T5ForConditionalGeneration(
-        T5Config(vocab_size=96, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, **{"decoder_start_token_id": 0})
+        T5Config(vocab_size=96, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, **START)
     ).eval()
     ours = Rot5ForConditionalGeneration.from_t5(theirs)
     for beams in (1, 3):
