@@ -21,6 +21,7 @@ BENCHES = {
     "train": "rot5.bench.train",
     "memory": "rot5.bench.memory",
     "moe": "rot5.bench.moe",
+    "decode": "rot5.bench.decode",
     "data": "rot5.bench.data",
     "time-to-loss": "rot5.bench.time_to_loss",
     "growth": "rot5.bench.growth",
