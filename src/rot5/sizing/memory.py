@@ -48,12 +48,13 @@ class Memory(NamedTuple):
     """The peak: gradients of a step of one micro-batch come when its activations go, so it is less than the sum."""
 
 
-def _attention_kept(shape: Rot5Config, queries: float, keys: float, pairs: float, masked: bool) -> float:
-    """Bytes that one attention keeps, without the norm before it."""
+def _attention_kept(
+    shape: Rot5Config, queries: float, keys: float, pairs: float, masked: bool, crossed: bool = False
+) -> float:
+    """Bytes that one attention keeps, without the norm before it; `crossed` reads keys from a stream of their own."""
     width, heads = shape.d_model, shape.num_heads
     query_width, key_width = heads * shape.d_kv, (shape.num_key_value_heads or heads) * shape.d_kv
-    # Autocast casts what a projection reads anew for each of them.
-    kept = HALF * (queries * width + 2 * keys * width + queries * query_width)
+    kept = HALF * (queries * width + (keys * width if crossed else 0) + queries * query_width)
     if shape.qk_norm:
         kept += FULL * 2 * (queries * query_width + keys * key_width)
     if masked:
@@ -65,18 +66,15 @@ def _attention_kept(shape: Rot5Config, queries: float, keys: float, pairs: float
 
 def _feed_forward_kept(shape: Rot5Config, tokens: float, inner: int) -> float:
     """Bytes that one feed-forward keeps, without the norm before it."""
-    if shape.is_gated:
-        inputs, wide = 2, 4
-    else:
-        inputs, wide = 1, 1 if shape.activation == "relu" else 2
+    wide = 4 if shape.is_gated else 1 if shape.activation == "relu" else 2
     dropped = HALF * tokens * inner if shape.dropout_rate else 0
-    return HALF * tokens * (inputs * shape.d_model + wide * inner) + dropped
+    return HALF * tokens * (shape.d_model + wide * inner) + dropped
 
 
 def _experts_kept(shape: Rot5Config, tokens: float) -> float:
     """Bytes that a mixture of experts keeps: what is sorted, the experts' insides, and float32 for the router."""
     sent = tokens * shape.num_experts_per_tok
-    kept = _feed_forward_kept(shape, sent, shape.d_ff) - HALF * sent * shape.d_model * (1 if shape.is_gated else 0)
+    kept = _feed_forward_kept(shape, sent, shape.d_ff)
     kept += HALF * sent * shape.d_model + FULL * tokens * (shape.d_model + 4 * shape.num_experts)
     if shape.num_shared_experts:
         kept += _feed_forward_kept(shape, tokens, shape.num_shared_experts * shape.d_ff)
@@ -88,18 +86,19 @@ def _layer_kept(shape: Rot5Config, load: Load, decoder: bool, index: int, masked
     pairs = load.decoder_pairs if decoder else load.encoder_pairs
     attentions = _attention_kept(shape, tokens, tokens, pairs, masked)
     if decoder:
-        attentions += _attention_kept(shape, tokens, load.encoder_tokens, load.cross_pairs, masked)
+        attentions += _attention_kept(shape, tokens, load.encoder_tokens, load.cross_pairs, masked, crossed=True)
     if shape.is_sparse(decoder, index):
         inner = _experts_kept(shape, tokens)
     else:
         inner = _feed_forward_kept(shape, tokens, shape.d_ff)
     sublayers = 3 if decoder else 2
     dropped = HALF * sublayers * tokens * shape.d_model if shape.dropout_rate else 0
-    return attentions + inner + dropped + sublayers * _norm_kept(shape, tokens, masked)
+    norms = sublayers * FULL * tokens * (shape.d_model + 1)
+    return attentions + inner + dropped + norms
 
 
-def _norm_kept(shape: Rot5Config, tokens: float, masked: bool) -> float:
-    """A norm keeps its input, and on a CPU, which has no kernel of its own for it, its normalised input too."""
+def _last_norm_kept(shape: Rot5Config, tokens: float, masked: bool) -> float:
+    """The norm behind a stack is PyTorch's: on a CPU it keeps its normalised input beside its input."""
     return FULL * tokens * shape.d_model * (1 if masked else 2)
 
 
@@ -119,11 +118,11 @@ def activations(shape: Rot5Config, load: Load, *, masked: bool = False, checkpoi
         inputs = shape.num_layers * load.encoder_tokens + decoder_layers * load.decoder_tokens
         kept = max(layers) + FULL * shape.d_model * (inputs + load.encoder_tokens)
     kept += 2 * FULL * tokens * shape.d_model if shape.dropout_rate else 0
-    kept += _norm_kept(shape, tokens, masked) + HALF * load.decoder_tokens * shape.d_model
+    kept += _last_norm_kept(shape, tokens, masked) + HALF * load.decoder_tokens * shape.d_model
     pairs = load.encoder_pairs + load.cross_pairs + load.decoder_pairs
     if shape.position_encoding == "rope":
         tables = 2 if shape.cross_position_encoding != "none" else 1
-        kept += tables * 2 * FULL * shape.d_kv * tokens + HALF * pairs
+        kept += tables * 2 * HALF * shape.d_kv * tokens + HALF * pairs
     else:
         kept += FULL * shape.num_heads * (load.encoder_pairs + load.decoder_pairs) + HALF * load.cross_pairs
     return kept + HALF * parameter_counts(shape).non_embedding
@@ -132,11 +131,12 @@ def activations(shape: Rot5Config, load: Load, *, masked: bool = False, checkpoi
 def loss_peak(shape: Rot5Config, targets: float) -> float:
     """Bytes that the chunked cross-entropy holds at its peak beside the activations (`rot5.model.cross_entropy`).
 
-    From the second chunk on the former one's logits and their gradient are still there while the next are made: 14
-    bytes per logit, 8 for a single chunk. Besides, the head in bfloat16 and its gradient in float32.
+    From the second chunk on the former one's probabilities are still there while the next are made of their logits: 6
+    bytes per logit, 4 for a single chunk. Besides, the head in bfloat16, its gradient in float32, and a chunk's part of
+    that in bfloat16.
     """
     logits = min(targets, CHUNK) * shape.vocab_size
-    return logits * (14 if targets > CHUNK else 8) + (FULL + HALF) * shape.vocab_size * shape.d_model
+    return logits * HALF * (3 if targets > CHUNK else 2) + (FULL + 2 * HALF) * shape.vocab_size * shape.d_model
 
 
 def _sizes(shape: Rot5Config) -> list[list[tuple[int, int, int]]]:
