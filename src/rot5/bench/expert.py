@@ -44,7 +44,7 @@ def tune(shape: Rot5Config, examples: Examples, pad: int) -> Tuned:
     rows: list[dict] = []
 
     def speed(model: T5ForConditionalGeneration, size: int) -> float:
-        step, batches = PeerStep(model, shape), bucketed_batches(examples, pad, size)
+        step, batches = PeerStep(model, shape, tuned=True), bucketed_batches(examples, pad, size)
         step.turn(next(batches))
         found = together(step.turn(next(batches)) for _ in range(stretch(size))).speed
         attention = model.config._attn_implementation

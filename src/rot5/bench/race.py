@@ -138,4 +138,4 @@ def _loss_function(model: PreTrainedModel, recipe: Recipe) -> Callable[[Fields],
         with runtime.autocast(model.device, "bf16"):
             return model(**fields, use_cache=False).loss
 
-    return torch.compile(loss, dynamic=False) if recipe.packed and compiles("auto", steps=0) else loss
+    return torch.compile(loss, dynamic=False) if recipe.packed and compiles("auto") else loss

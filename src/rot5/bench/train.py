@@ -17,6 +17,7 @@ from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.model.settings import ModelConfig
 from rot5.report.tables import Column, Table
+from rot5.train.trainer import compiles
 
 OURS, PEOPLE, EXPERT = "rot5", "T5 as people run it", "T5 tuned"
 
@@ -25,8 +26,8 @@ ABOUT = (
     "alternatives taking turns. rot5 packs the examples into rows. transformers' T5 has the same width, depth, heads, "
     "feed-forward and vocabulary, but a relative bias and no grouped queries, which it does not know. As people run "
     f"it, batches are {PEOPLE_BATCH} examples as they come, padded to the longest; tuned, examples of like length "
-    "share a batch, and attention and batch size are the fastest that were found; compiled, its shapes are dynamic. "
-    "Freed memory is kept for the next step, theirs as ours. "
+    "share a batch, its unused cache is off, and attention and batch size are the fastest that were found; compiled "
+    "are its blocks, for any length. Freed memory is kept for the next step, theirs as ours. "
     "Ratios are medians over rounds, to the faster alternative of each kind. The share of the ceiling counts the "
     "operations that each model's own matrix products need, padding and masked attention left out."
 )
@@ -99,7 +100,7 @@ def measure(config: BenchConfig, ceilings: Ceilings) -> Figures:
 
 def _ours(model: Rot5ForConditionalGeneration, rows: PackedRows, config: BenchConfig) -> dict[str, Contestant]:
     found = {}
-    for compiled in (False, True) if runtime.has_compiler() else (False,):
+    for compiled in (False, True) if compiles("auto") else (False,):
         step, batches = TrainingStep(model, config, compiled=compiled), _packed_batches(rows, config.batch_rows)
         name = f"{OURS}, compiled" if compiled else OURS
         found[name] = Contestant(OURS, f"{config.batch_rows} rows", _turns(step, batches), 1)
@@ -121,7 +122,7 @@ def _theirs(shape: Rot5Config, rows: PackedRows, attention: str, size: int) -> d
         turn = _turns(step, people_batches(examples, pad))
         found[f"{PEOPLE}, {each} attention"] = Contestant(PEOPLE, str(PEOPLE_BATCH), turn, 1)
     for compiled in (False, True) if runtime.has_compiler() else (False,):
-        step = PeerStep(t5_of(shape, attention), shape, compiled=compiled)
+        step = PeerStep(t5_of(shape, attention), shape, tuned=True, compiled=compiled)
         turn = _turns(step, bucketed_batches(examples, pad, size))
         name = f"{EXPERT}, compiled" if compiled else EXPERT
         found[name] = Contestant(EXPERT, str(size), turn, stretch(size))

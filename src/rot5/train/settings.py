@@ -62,7 +62,7 @@ class TrainConfig:
     precision: str = "bf16"
     """bf16 (matrix products; weights stay float32) or float32."""
     compile: str = "auto"
-    """on, off, or auto: where a compiler is at hand and the run is long enough to pay for compiling."""
+    """on, off, or auto: on a GPU, where it pays."""
     checkpointing: bool = False
     """Keep each layer's input alone and make the rest again in the backward pass; changes memory and speed, not the
     gradient."""
