@@ -2,7 +2,7 @@
 
 import importlib
 import shlex
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -57,7 +57,9 @@ def _measure(config: BenchConfig) -> None:
     for table in figures.tables:
         console.print(text_table(table.rows, table.columns, table.title))
     told = {
-        "command": shlex.join(command_line("bench", config)),
+        "command": shlex.join(
+            ["rot5", "bench", config.what, *command_line("bench", replace(config, what="train"))[2:]]
+        ),
         "environment": runtime.environment(),
         "ceilings": asdict(ceilings),
         **asdict(figures),

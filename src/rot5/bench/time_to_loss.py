@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from rot5 import runtime
 from rot5.bench.ceilings import Ceilings
@@ -20,7 +19,7 @@ from rot5.bench.recipes_raced import ORIGINAL, OURS, RECIPES, SHORTER, Recipe
 from rot5.config import BenchConfig
 from rot5.data.corpus import Corpus, data_fingerprint
 from rot5.errors import UserError
-from rot5.evaluate.intervals import LEVEL
+from rot5.evaluate.intervals import over_seeds
 from rot5.report.charts import Chart, Series
 from rot5.report.tables import Column, Table
 
@@ -113,9 +112,9 @@ def compared(runs: Runs, config: BenchConfig) -> Figures:
         rows.append(
             {
                 "recipe": name,
-                "bits_per_byte": over_seeds([run[SCORE] for run in of_one]),
-                "loss": over_seeds([run["eval/loss"] for run in of_one]),
-                "against": None if name == ORIGINAL.name else over_seeds(gaps),
+                "bits_per_byte": shown([run[SCORE] for run in of_one]),
+                "loss": shown([run["eval/loss"] for run in of_one]),
+                "against": None if name == ORIGINAL.name else shown(gaps),
                 **{key: float(np.mean([run[key] for run in of_one])) for key in ("seconds", "story_tokens", "updates")},
                 "speed": float(np.mean([run["story_tokens"] / run["seconds"] for run in of_one])),
                 "parameters": of_one[0]["parameters"],
@@ -154,8 +153,8 @@ def _reached(runs: Runs) -> Table:
             {
                 "figure": figure,
                 "original": float(np.mean([other[key] for other in theirs])),
-                "ours": over_seeds(needed, logarithms=True) if reached else None,
-                "gain": over_seeds(gains, logarithms=True) if reached else None,
+                "ours": shown(needed, geometric=True) if reached else None,
+                "gain": shown(gains, geometric=True) if reached else None,
             }
         )
     whole, first = (
@@ -187,12 +186,7 @@ def amount_for(aim: float, ends: Sequence[tuple[float, float]]) -> float:
     return math.inf
 
 
-def over_seeds(values: Sequence[float], *, logarithms: bool = False) -> dict[str, float] | float:
-    """The mean over seeds, geometric if asked for, with its 95 % interval by Student's t; of one seed its value."""
-    if len(values) == 1:
-        return float(values[0])
-    own = np.log(values) if logarithms else np.asarray(values)
-    mean, error = float(own.mean()), float(own.std(ddof=1)) / math.sqrt(len(own))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(own) - 1)) * error
-    ends = {"mean": mean, "low": mean - half, "high": mean + half}
-    return {key: math.exp(value) for key, value in ends.items()} if logarithms else ends
+def shown(values: Sequence[float], *, geometric: bool = False) -> dict[str, float] | float:
+    """The mean over seeds with its interval, as tables show it; of one seed its value."""
+    found = over_seeds(values, geometric=geometric)
+    return found.mean if math.isnan(found.low) else found._asdict()

@@ -1,9 +1,12 @@
-"""How sure a mean over documents is: 95 % bootstrap intervals."""
+"""How sure a mean is, at 95 %: by bootstrap over documents, by Student's t over seeds."""
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import stats
 
 LEVEL = 0.95
 RESAMPLES = 1000
@@ -61,6 +64,22 @@ def paired_difference(a: ArrayLike, b: ArrayLike, seed: int = 0, resamples: int 
     """
     pairs = np.stack([np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)])
     return interval(pairs[0] - pairs[1], seed, resamples)
+
+
+def over_seeds(values: Sequence[float], *, geometric: bool = False) -> Interval:
+    """The mean of independent runs and its 95 % interval by Student's t; from one run no interval (its ends are nan).
+
+    `geometric` is the mean of positive values by their logarithms, as ratios and shares want it.
+
+    >>> over_seeds([1.0, 1.0, 1.0])
+    Interval(mean=1.0, low=1.0, high=1.0)
+    """
+    own = np.log(values) if geometric else np.asarray(values, dtype=np.float64)
+    mean, half = float(own.mean()), math.nan
+    if len(own) > 1:
+        half = float(stats.t.ppf((1 + LEVEL) / 2, len(own) - 1) * own.std(ddof=1) / math.sqrt(len(own)))
+    ends = (mean, mean - half, mean + half)
+    return Interval(*(math.exp(end) for end in ends)) if geometric else Interval(*ends)
 
 
 def _resampled_sums(columns: np.ndarray, seed: int, resamples: int) -> np.ndarray:

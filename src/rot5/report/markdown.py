@@ -42,7 +42,7 @@ def markdown_table(rows: Sequence[Row], columns: Sequence[Column]) -> str:
     """A table whose intervals stand behind their values."""
     columns = present(rows, columns)
     lines = [
-        [column.heading.replace("\u00a0", " ") for column in columns],
+        [" ".join(column.heading.split()) for column in columns],
         ["---" if column.text else "---:" for column in columns],
     ]
     for row in rows:

@@ -5,10 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from scipy import stats
-
-from rot5.evaluate.intervals import LEVEL, Interval
+from rot5.evaluate.intervals import Interval, over_seeds
 from rot5.study.runs import Chain
 
 SUMMARY_FIGURES = ("content_true", "content_covered", "rougeL", "bleu")
@@ -55,19 +52,6 @@ def metric(key: str) -> Metric:
         return Metric(key, HEADINGS[name], 1, 1)
     told = "all" if name == "bits_per_byte" else name
     return Metric(key, f"Bits per byte, {'pairs' if stage == 'finetune' else told}", 4, -1)
-
-
-def over_seeds(values: Sequence[float]) -> Interval:
-    """The mean of independent runs and its 95 % interval by Student's t; from one run no interval (its ends are nan).
-
-    >>> over_seeds([1.0, 1.0, 1.0])
-    Interval(mean=1.0, low=1.0, high=1.0)
-    """
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return Interval(mean, math.nan, math.nan)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
-    return Interval(mean, mean - half, mean + half)
 
 
 def verdict(difference: Interval, sign: int) -> str:

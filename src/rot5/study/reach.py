@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rot5.study.compare import over_seeds
+from rot5.evaluate.intervals import over_seeds
 from rot5.study.file import Study
 from rot5.study.runs import Chain
 
@@ -92,6 +92,7 @@ def _shares(logs: Sequence[float]) -> dict[str, Any]:
             "high": None,
             "values": [None if math.isinf(x) else math.exp(x) for x in logs],
         }
-    mean, low, high = over_seeds(logs)
-    ends = {"low": math.exp(low), "high": math.exp(high)} if len(logs) > 1 else {"low": None, "high": None}
-    return {"mean": math.exp(mean), **ends, "values": [math.exp(x) for x in logs]}
+    shares = [math.exp(x) for x in logs]
+    found = over_seeds(shares, geometric=True)
+    ends = {"low": found.low, "high": found.high} if len(logs) > 1 else {"low": None, "high": None}
+    return {"mean": found.mean, **ends, "values": shares}

@@ -12,7 +12,7 @@ from rot5.bench import race, time_to_loss
 from rot5.bench.ceilings import Ceilings
 from rot5.bench.race import Scorer, model_of, steps_of, train
 from rot5.bench.recipes_raced import ABLATIONS, ORIGINAL, OURS, RECIPES, SHORTER
-from rot5.bench.time_to_loss import amount_for, compared, measure, over_seeds
+from rot5.bench.time_to_loss import amount_for, compared, measure
 from rot5.config import BenchConfig
 from rot5.data.corpus import Corpus
 from rot5.data.packing import PackConfig
@@ -154,17 +154,6 @@ def test_amounts_lie_between_runs_on_a_logarithmic_scale(aim, amount):
 
 def test_amounts_where_more_time_did_not_help():
     assert amount_for(2.5, [(10.0, 3.0), (40.0, 3.1), (160.0, 2.0)]) == pytest.approx(40 * 4 ** (0.6 / 1.1))
-
-
-def test_intervals_over_seeds_are_students():
-    found = over_seeds([1.0, 2.0, 3.0])
-    assert found == {
-        "mean": 2.0,
-        "low": pytest.approx(2 - 4.3027 / 3**0.5, rel=1e-4),
-        "high": pytest.approx(4.4841, rel=1e-4),
-    }
-    geometric = over_seeds([1.0, 4.0], logarithms=True)
-    assert isinstance(geometric, dict) and geometric["mean"] == pytest.approx(2.0)
 
 
 def test_text_to_train_and_to_score_on_are_needed(corpora, tmp_path):

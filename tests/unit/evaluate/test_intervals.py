@@ -1,10 +1,13 @@
 """Intervals: exact where the answer is known, and covering the truth as often as they say."""
 
+import math
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from rot5.evaluate import intervals
-from rot5.evaluate.intervals import interval, paired_difference, ratio_interval
+from rot5.evaluate.intervals import interval, over_seeds, paired_difference, ratio_interval
 
 
 def test_means_are_exact_and_the_order_is_low_mean_high():
@@ -77,3 +80,12 @@ def test_no_value_is_refused():
         interval([])
     with pytest.raises(ValueError):
         paired_difference([1, 2], [1])
+
+
+def test_the_interval_over_seeds_is_students():
+    values = [1.31, 1.35, 1.30, 1.38]
+    found = over_seeds(values)
+    assert found == pytest.approx((np.mean(values), *stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))))
+    assert math.isnan(over_seeds([1.0]).low)
+    geometric = over_seeds([math.exp(value) for value in values], geometric=True)
+    assert [math.log(each) for each in geometric] == pytest.approx(list(found))
