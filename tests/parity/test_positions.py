@@ -24,6 +24,13 @@ def ours(rope_parameters: dict) -> Rot5Config:
     return Rot5Config(d_kv=D_KV, rope_parameters=rope_parameters, max_position_embeddings=TRAINED)
 
 
+def test_the_gradient_of_a_rotation():
+    """By finite differences, in double precision: turning is written with a gradient of its own."""
+    table = tuple(each.double() for each in rotation_table(torch.tensor([[0, 1, 5]]), ours(SCALINGS["default"])))
+    x = torch.randn(1, 2, 3, D_KV, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: rotate(x, table), (x,))
+
+
 @pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize("length", [5, TRAINED, TRAINED + 1, 300])
 def test_rotation_equals_llama(scaling, length):

@@ -22,6 +22,7 @@ class Stream(enum.IntEnum):
     WRAP = 3
     ROLL = 4
     SEGMENTS = 5
+    ANSWER = 1000
 
 
 def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -7,11 +7,8 @@ from collections.abc import Sequence
 
 import torch
 
-from rot5.data.randomness import uniform
+from rot5.data.randomness import Stream, uniform
 from rot5.generate.settings import GenerateConfig
-
-STREAM = 1000
-"""Of the draws: no stream of the data's, so that seeds may be equal."""
 
 
 def distribution(logits_RV: torch.Tensor, config: GenerateConfig) -> torch.Tensor:
@@ -37,6 +34,6 @@ def draw(
 ) -> torch.Tensor:
     """A token for each row, int64 [R]: what is drawn depends on the seed, the row's number and the token's place."""
     sums_RV = distribution(logits_RV, config).cumsum(dim=1, dtype=torch.float64)
-    shares = torch.from_numpy(uniform(config.seed, STREAM, list(examples), list(places))).to(logits_RV.device)
+    shares = torch.from_numpy(uniform(config.seed, Stream.ANSWER, list(examples), list(places))).to(logits_RV.device)
     tokens_R1 = torch.searchsorted(sums_RV, shares[:, None] * sums_RV[:, -1:], right=True)
     return tokens_R1.clamp_(max=logits_RV.shape[1] - 1)[:, 0]
