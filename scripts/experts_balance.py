@@ -38,7 +38,8 @@ def command(method: str, data: Path, out: Path) -> list[str]:
     """One run."""
     words = f"pretrain --corpus {data}/train --validation {data}/valid --out {folder(method, out)} --model.preset 5m "
     words += f"--model.num_experts {EXPERTS} {METHODS[method]} --train.steps {STEPS} --train.batch_rows 8 "
-    words += "--train.micro_batch_rows 8 --train.optimizer.lr 2e-3 --train.evaluate_every 100 "
+    words += "--train.micro_batch_rows 8 --train.optimizer.name adamw --train.optimizer.lr 2e-3 "
+    words += "--train.schedule.name cosine --train.evaluate_every 100 "
     words += f"--train.evaluation_examples 300 --train.checkpoint_every {STEPS} --train.keep_checkpoints 1"
     return words.split()
 

@@ -47,7 +47,7 @@ def command(start: str, pairs: int, seed: int, options: argparse.Namespace, out:
     words += ["--out", str(out), "--model.preset", "demo", "--limit", str(pairs), "--seed", str(seed)]
     words += ["--pack.encoder_length", "512", "--pack.decoder_length", "144"]
     words += ["--train.steps", str(STEPS), "--train.batch_rows", "4", "--train.micro_batch_rows", "4"]
-    words += ["--train.optimizer.lr", "2e-3", "--train.schedule.name", "linear"]
+    words += ["--train.optimizer.name", "adamw", "--train.optimizer.lr", "2e-3", "--train.schedule.name", "linear"]
     words += ["--train.schedule.warmup_fraction", "0.1", "--train.evaluate_every", "0"]
     words += ["--train.checkpoint_every", str(STEPS), "--train.keep_checkpoints", "1", "--summaries", "300"]
     if start == "pretrained":

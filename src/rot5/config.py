@@ -76,8 +76,8 @@ class PlanConfig:
     """The rows."""
     document_length: int = 230
     """Story tokens of a document."""
-    optimizer: str = "adamw"
-    """adamw, adamw_rms, adafactor or muon."""
+    optimizer: str = "muon"
+    """muon, adamw, adamw_rms or adafactor."""
     checkpointing: bool = False
     """Keep each layer's input alone and make the rest again in the backward pass."""
 

@@ -47,7 +47,7 @@ SIZES = {
         pairs=40_000,
         stories=30_000,
         pretrain_steps=200,
-        finetune_steps=650,
+        finetune_steps=350,
         batch_rows=16,
         summaries=400,
     ),
@@ -67,7 +67,7 @@ def commands(size: Size, out: Path) -> list[list[str]]:
     """The command lines of a demo, without `rot5` before each."""
     data = out / "data"
     common = f"--model.preset {size.preset} --pack.encoder_length 512 --train.batch_rows {size.batch_rows} "
-    common += f"--train.micro_batch_rows {size.batch_rows} --train.evaluate_every 200 --train.optimizer.lr 2e-3 "
+    common += f"--train.micro_batch_rows {size.batch_rows} --train.evaluate_every 200 "
     lines = [
         f"prepare storyworld --pairs true --source.limit {size.pairs} --prune true --num_sentinels 64 "
         f"--out {data}/pairs",

@@ -257,7 +257,7 @@ def test_a_run_is_not_overwritten_nor_taken_up_with_other_settings(rot5, place):
         rot5,
         place,
         f"{PRETRAIN} --resume --seed 3 --train.optimizer.lr 0.5",
-        ["other settings", "seed: 0 -> 3", "train.optimizer.lr: 0.001 -> 0.5", "restore them"],
+        ["other settings", "seed: 0 -> 3", "train.optimizer.lr: 0.01 -> 0.5", "restore them"],
     )
     refuse(rot5, place, f"{PRETRAIN} --resume perhaps", ["unrecognized arguments: perhaps"])
 

@@ -133,15 +133,21 @@ def test_what_a_model_is_given(place):
     drawing = completions.SampleConfig(samples=3, max_new_tokens=4)
     inputs = {}
     for name in ("ours", "tuned", "t5", "gpt2"):
-        loaded = completions.load_writer(name)
-        generate, tokenizer = loaded.model.generate, loaded.tokenizer
+        writer = completions.load_writer(name)
+        generate, tokenizer = writer.loaded.model.generate, writer.loaded.tokenizer
 
         def spy(input_ids, name=name, generate=generate, tokenizer=tokenizer, **settings):
             inputs[name] = tokenizer.decode(input_ids[0])
             return generate(input_ids=input_ids, **settings)
 
-        loaded.model.generate = spy
-        assert len(completions.complete(loaded, "The dog ran", drawing, 0)) == 3
+        def engine_spy(ids, settings, name=name, engine=writer.engine, tokenizer=tokenizer):
+            inputs[name] = tokenizer.decode(ids[0])
+            return engine(ids, settings)
+
+        writer.loaded.model.generate = spy
+        if writer.engine is not None:
+            writer = completions.Writer(writer.loaded, engine_spy)
+        assert len(completions.complete(writer, "The dog ran", drawing, 0)) == 3
     assert inputs == {
         "ours": "[S] The dog ran",
         "tuned": "[S] The dog ran</s>",
@@ -150,10 +156,11 @@ def test_what_a_model_is_given(place):
     }
 
 
-def test_draws_go_by_the_number_of_the_opening(place):
-    loaded = completions.load_writer("gpt2")
+@pytest.mark.parametrize("name", ["gpt2", "ours"])
+def test_draws_go_by_the_number_of_the_opening(place, name):
+    writer = completions.load_writer(name)
     drawing = completions.SampleConfig(samples=4, max_new_tokens=8)
-    first, again, other = (completions.complete(loaded, "The dog ran", drawing, number) for number in (0, 0, 1))
+    first, again, other = (completions.complete(writer, "The dog ran", drawing, number) for number in (0, 0, 1))
     assert first == again and len(set(first)) > 1 and first != other
 
 

@@ -30,7 +30,7 @@ STUDY = {
         "train": TRAIN,
     },
     "variants": {
-        "plain": {},
+        "plain": {"pretrain": {"train": {"optimizer": {"name": "adamw", "lr": 0.001}}}},
         "muon": {
             "pretrain": {"train": {"optimizer": {"name": "muon"}}},
             "tune": {"share": 0.5, "grid": {"pretrain.train.optimizer.lr": [0.001, 0.004]}},
@@ -121,7 +121,7 @@ def test_a_study_from_nothing_stopped_changed_and_shared(place, rot5):
     again = rot5(*COMMAND)
     assert again.code == 0 and InThisProcess.started == [] and results() == found
 
-    write(place, changed(plain={"pretrain": {"train": {"optimizer": {"lr": 0.005}}}}))
+    write(place, changed(plain={"pretrain": {"train": {"optimizer": {"name": "adamw", "lr": 0.005}}}}))
     refused = rot5(*COMMAND)
     assert refused.code == 2 and "plain: pretrain.train.optimizer.lr: 0.001 -> 0.005" in refused.err
     assert results() == found and InThisProcess.started == []

@@ -29,6 +29,9 @@ from rot5.report.tables import Column, Table
 DOCUMENTS = 4096
 """Most documents of a round."""
 
+TEXTS = 32_768
+"""Most documents of a round that are texts: files of their own are written for any number of them."""
+
 BLOCK = 64
 """Examples denoised together: about as many as a batch of the default size holds."""
 
@@ -68,7 +71,8 @@ def measure(config: BenchConfig, ceilings: Ceilings) -> Figures:
     """Time the stages by turns, the loop's wait for batches, and the first batches of ever larger corpora."""
     with corpus_of(config) as corpus, tempfile.TemporaryDirectory(prefix="rot5-bench-") as folder:
         first = min(DOCUMENTS, corpus.num_documents)
-        stages = _text_stages(corpus, first, Path(folder)) | _batch_stages(corpus, first, config)
+        texts = min(TEXTS, corpus.num_documents)
+        stages = _text_stages(corpus, texts, Path(folder)) | _batch_stages(corpus, first, config)
         speeds = _by_turns(stages, config.rounds)
         wait = _wait(corpus, config)
         starts = [_start(corpus, size, config) for size in CORPUS_SIZES]
@@ -87,7 +91,8 @@ def measure(config: BenchConfig, ceilings: Ceilings) -> Figures:
     ]
     title = f"Stages, {first:,} documents, rows of {config.pack.encoder_length}/{config.pack.decoder_length}, "
     told = (
-        f"prepare runs at {100 * facts['prepare_to_tokenizer']:.0f} % of the tokenizer's speed, the median of rounds; "
+        f"prepare, of {texts:,} documents, runs at {100 * facts['prepare_to_tokenizer']:.0f} % of the tokenizer's "
+        "speed, the median of rounds; "
         f"rows are full to {100 * facts['encoder_fill']:.1f} / {100 * facts['decoder_fill']:.1f} %."
     )
     tables = [

@@ -13,7 +13,8 @@ import numpy as np
 
 from rot5.bench.ceilings import Ceilings
 from rot5.bench.figures import Figures
-from rot5.bench.one_peer import Peer, write_task
+from rot5.bench.one_peer import Peer, PeerProcess
+from rot5.bench.one_shape import shape_of
 from rot5.bench.peers import ATTENTIONS, PaddedBatch, bucketed_batches, padded_batch
 from rot5.bench.steps import WARM_UP, corpus_of, memory_bytes, rows_of
 from rot5.config import BenchConfig
@@ -31,10 +32,11 @@ TUNED, TUNED_CHECKPOINTED = "T5, like lengths together", "T5, like lengths toget
 ABOUT = (
     "The largest resident memory of a process that trains, weights and optimizer included, by story tokens in a step. "
     "transformers' T5 has the shape of `rot5 bench train`, and as people run it takes the very documents of our rows, "
-    "padded to the longest; with like lengths together it takes as many documents of like length, under the attention "
-    "that needed less; checkpointed, it computes activations again in the backward pass. rot5 keeps freed memory for "
-    "the next step, as its trainer does; transformers' runs as the C library has it. A size is left out where twice "
-    "the memory of the size before is more than the machine has. A step is its median time."
+    "padded to the longest, under its default dropout; with like lengths together it takes as many documents of like "
+    "length, without dropout, under the attention that needed less; checkpointed, it computes activations again in the "
+    "backward pass. rot5 keeps freed memory for the next step, as its trainer does; transformers' runs as the C "
+    "library has it. A size is left out where twice the memory of the size before is more than the machine has. A step "
+    "is its median time."
 )
 COLUMNS = (
     Column("variant", "Variant", text=True),
@@ -76,20 +78,21 @@ def _of_size(
         _row(name, size, documents, batches, _ours(preset, batches, size, folder, *extra))
         for name, extra in ((OURS, ()), (OURS_CHECKPOINTED, ("checkpointed",)))
     ]
-    theirs = []
+    theirs, shape = [], shape_of(preset).to_dict()
     people = [padded_batch(examples, each, pad) for each in numbers]
     for attention in ATTENTIONS:
         name = f"{PEOPLE}, {attention} attention"
         if _fits(name, size, before):
-            measured = _theirs(Peer(preset=preset, attention=attention), people, folder)
+            peer = Peer(shape=shape, attention=attention, dropout=True)
+            measured = _theirs(peer, people)
             theirs.append(_row(name, size, documents, people, measured) | {"attention": attention})
     known = [row for row in (*before, *theirs) if "attention" in row][-len(ATTENTIONS) :]
     attention = min(known, key=lambda row: row["peak_mb"])["attention"]
     tuned = list(itertools.islice(bucketed_batches(examples, pad, round(documents)), STEPS))
     for name, checkpointing in ((TUNED, False), (TUNED_CHECKPOINTED, True)):
         if _fits(name, size, before):
-            peer = Peer(preset=preset, attention=attention, checkpointing=checkpointing)
-            theirs.append(_row(name, size, documents, tuned, _theirs(peer, tuned, folder)))
+            peer = Peer(shape=shape, attention=attention, checkpointing=checkpointing)
+            theirs.append(_row(name, size, documents, tuned, _theirs(peer, tuned)))
     return [row | {"to_ours": row["peak_mb"] / ours[0]["peak_mb"]} for row in (*ours, *theirs)]
 
 
@@ -115,15 +118,13 @@ def _row(
 def _ours(preset: str, batches: list[Batch], size: int, folder: Path, *extra: str) -> dict[str, Any]:
     fields = {name: np.concatenate([batch.fields[name] for batch in batches]) for name in batches[0].fields}
     np.savez(folder / "ours.npz", **fields)  # type: ignore[arg-type]
-    return _process("rot5.bench.one_shape", preset, str(folder / "ours.npz"), str(size), *extra)
-
-
-def _theirs(peer: Peer, batches: list[PaddedBatch], folder: Path) -> dict[str, Any]:
-    write_task(folder / "theirs.npz", peer, batches)
-    return _process("rot5.bench.one_peer", str(folder / "theirs.npz"))
-
-
-def _process(module: str, *arguments: str) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True)
+    words = [sys.executable, "-m", "rot5.bench.one_shape", preset, str(folder / "ours.npz"), str(size), *extra]
+    done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def _theirs(peer: Peer, batches: list[PaddedBatch]) -> dict[str, Any]:
+    with PeerProcess(peer, batches) as process:
+        seconds = [process.step() for _ in batches]
+        return {"seconds": seconds[WARM_UP:], "peak_bytes": process.finish()}

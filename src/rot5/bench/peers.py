@@ -54,10 +54,17 @@ def t5_shape(shape: Rot5Config) -> Rot5Config:
     )
 
 
-def t5_of(shape: Rot5Config, attention: str = "sdpa", seed: int = 0) -> T5ForConditionalGeneration:
-    """A new T5 of transformers with our shape (see `t5_shape`), without dropout, on the device and ready to train."""
+def t5_of(
+    shape: Rot5Config, attention: str = "sdpa", seed: int = 0, *, dropout: bool = False
+) -> T5ForConditionalGeneration:
+    """A new T5 of transformers with our shape (see `t5_shape`), on the device and ready to train.
+
+    It drops nothing out unless it is to do so as it does by default.
+    """
     torch.manual_seed(seed)
-    config = T5Config(**{name: getattr(shape, name) for name in SAME_FIELDS}, dropout_rate=0.0)
+    config = T5Config(**{name: getattr(shape, name) for name in SAME_FIELDS})
+    if not dropout:
+        config.dropout_rate = 0.0
     return AutoModelForSeq2SeqLM.from_config(config, attn_implementation=attention).train().to(device())
 
 

@@ -62,11 +62,11 @@ def measure(config: BenchConfig, ceilings: Ceilings) -> Figures:
                 measured = _peak_and_seconds(name, path, config.batch_rows)
                 peaks[name].append(measured["peak_bytes"])
                 seconds[name].append(statistics.median(measured["seconds"]))
-                expected[name].append(step_seconds(shape, config.batch_rows, load, hardware))
+                expected[name].append(step_seconds(shape, config.batch_rows, load, hardware, optimizer="adamw"))
     cuda = runtime.device().type == "cuda"
     table = []
     for name, shape in shapes.items():
-        memory = training_memory(shape, config.batch_rows, load, cuda=cuda).total
+        memory = training_memory(shape, config.batch_rows, load, optimizer="adamw", cuda=cuda).total
         errors = [told / took - 1 for told, took in zip(expected[name], seconds[name], strict=True)]
         table.append(
             {

@@ -14,6 +14,7 @@ from rot5.bench.ceilings import wait
 from rot5.bench.peers import people_batches, t5_of, t5_shape
 from rot5.bench.recipes_raced import Recipe
 from rot5.build import EVALUATION_SEED, denoising_rows, new_model, shape
+from rot5.config import BenchConfig
 from rot5.data.batches import prefetch
 from rot5.data.corpus import Corpus
 from rot5.data.denoise import DenoiseConfig
@@ -35,10 +36,22 @@ TICKS = 10_000
 """Steps that a schedule is cut into, whatever the number of updates turns out to be."""
 
 CLIP_NORM = 1.0
+SCORED_DOCUMENTS = 200
 SCORED_TOGETHER = 32
 
 Step = tuple[Fields, int]
 """What a model is given to learn from, and the story tokens behind it."""
+
+
+def race(recipe: Recipe, seed: int, config: BenchConfig) -> dict[str, Any]:
+    """A whole run of a recipe for its share of the minutes: what `train` returns, and `parameters`."""
+    runtime.keep_freed_memory()
+    corpus, validation = Corpus.open(config.corpus), Corpus.open(config.validation)
+    model = model_of(recipe, config.preset, corpus.tokenizer(), seed)
+    steps = steps_of(recipe, corpus, config.pack, seed)
+    scorer = Scorer(validation, config.pack, SCORED_DOCUMENTS)
+    found = train(model, recipe, steps, 60 * config.minutes * recipe.share, scorer)
+    return found | {"parameters": model.num_parameters()}
 
 
 class Scorer:

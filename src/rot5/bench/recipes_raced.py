@@ -17,9 +17,9 @@ class Recipe:
     """Packed rows, or padded batches of stories as they come."""
     batch: int = 4
     """Rows of an update, or stories where they are padded: about 4 to a row of 512/312."""
-    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(name="muon", lr=1e-2))
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """How weights move."""
-    schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(name="linear"))
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     """How the rate moves with the share of the time that is over."""
     denoise: DenoiseConfig = field(default_factory=DenoiseConfig)
     """The objective that is trained; all are scored on that of `DenoiseConfig()`."""
@@ -32,7 +32,7 @@ ORIGINAL = Recipe(
     model="hf-t5",
     packed=False,
     batch=8,
-    optimizer=OptimizerConfig(lr=5e-4, weight_decay=0.01, beta2=0.999),
+    optimizer=OptimizerConfig(name="adamw", lr=5e-4, weight_decay=0.01, beta2=0.999),
     schedule=ScheduleConfig(name="linear", warmup_fraction=0.01),
     share=1.0,
 )
@@ -53,7 +53,7 @@ ORIGINAL_MIXTURE = DenoiseConfig(
 SHORTER = tuple(replace(OURS, name=f"ours, 1/{parts} of the time", share=1 / parts) for parts in (32, 16))
 
 ABLATIONS = (
-    replace(OURS, name="ours, AdamW for Muon", optimizer=OptimizerConfig(lr=4e-3)),
+    replace(OURS, name="ours, AdamW for Muon", optimizer=OptimizerConfig(name="adamw", lr=2e-3)),
     replace(OURS, name="ours, T5's architecture", model="t5"),
     replace(OURS, name="ours, padded batches", packed=False, batch=16),
     replace(OURS, name="ours, flat and then decay", schedule=ScheduleConfig(name="wsd", decay_fraction=0.5)),

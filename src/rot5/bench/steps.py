@@ -83,7 +83,7 @@ class TrainingStep:
     def __init__(self, model: Rot5ForConditionalGeneration, config: BenchConfig, *, compiled: bool = False):
         self.model = model
         self.micro_batch_rows = config.batch_rows
-        self.optimizer = build_optimizer(model, OptimizerConfig(lr=1e-4))
+        self.optimizer = build_optimizer(model, OptimizerConfig(name="adamw", lr=1e-4))
         loss = language_model_loss(model, model.device, "bf16")
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
 

@@ -4,7 +4,9 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from rot5 import runtime
 from rot5.bench.ceilings import Ceilings
 from rot5.bench.figures import Figures
 from rot5.bench.kept import KeptRuns
-from rot5.bench.race import Scorer, model_of, steps_of, train
+from rot5.bench.race import race
 from rot5.bench.recipes_raced import ORIGINAL, OURS, RECIPES, SHORTER, Recipe
 from rot5.config import BenchConfig
 from rot5.data.corpus import Corpus, data_fingerprint
@@ -25,7 +27,6 @@ from rot5.report.tables import Column, Table
 
 SCORE = "eval/bits_per_byte"
 RUNS = "time-to-loss-runs.jsonl"
-SCORED_DOCUMENTS = 300
 
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]
 """Recipe -> its runs, in the order of seeds."""
@@ -35,7 +36,8 @@ ABOUT = (
     "each is scored on the same masked validation documents. The original is transformers' T5 of the same width, depth "
     "and vocabulary on padded batches with AdamW at 5e-4 and linear decay. Ours: packed rows, rotary positions, scaled "
     "attention, Muon. Each ablation changes one thing of ours, at an eighth of the time. The clock runs while batches "
-    "are made and weights move; building, compiling and scoring stand outside. Recipes take turns within each seed. "
+    "are made and weights move; building, compiling and scoring stand outside. Recipes take turns within each seed, "
+    "each in a process of its own. "
     "Intervals are Student's over seeds."
 )
 COLUMNS = (
@@ -65,14 +67,13 @@ def measure(config: BenchConfig, ceilings: Ceilings) -> Figures:
         raise UserError(f"minutes {config.minutes} must be above 0")
     corpus, validation = Corpus.open(Path(config.corpus)), Corpus.open(Path(config.validation))
     validation.check_tokenizer(corpus.tokenizer())
-    scorer = Scorer(validation, config.pack, SCORED_DOCUMENTS)
     Path(config.out).mkdir(parents=True, exist_ok=True)
     kept = KeptRuns(Path(config.out) / RUNS)
     runs: dict[str, list[dict]] = {recipe.name: [] for recipe in RECIPES}
     for seed in range(config.seeds):
         for recipe in RECIPES:
             told = _told(recipe, seed, config)
-            found = kept.find(told) or kept.add(told, _run(recipe, seed, config, corpus, scorer))
+            found = kept.find(told) or kept.add(told, _run(recipe, seed, config))
             runs[recipe.name].append(found)
             print(
                 f"seed {seed}, {recipe.name}: {found[SCORE]:.3f} bits per byte in {found['seconds']:.0f} s", flush=True
@@ -80,11 +81,10 @@ def measure(config: BenchConfig, ceilings: Ceilings) -> Figures:
     return compared(runs, config)
 
 
-def _run(recipe: Recipe, seed: int, config: BenchConfig, corpus: Corpus, scorer: Scorer) -> dict[str, Any]:
-    model = model_of(recipe, config.preset, corpus.tokenizer(), seed)
-    steps = steps_of(recipe, corpus, config.pack, seed)
-    found = train(model, recipe, steps, 60 * config.minutes * recipe.share, scorer)
-    return found | {"parameters": model.num_parameters()}
+def _run(recipe: Recipe, seed: int, config: BenchConfig) -> dict[str, Any]:
+    """One run in a process of its own, so that none has to do with the memory that another left behind."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as process:
+        return process.submit(race, recipe, seed, config).result()
 
 
 def _told(recipe: Recipe, seed: int, config: BenchConfig) -> dict[str, Any]:

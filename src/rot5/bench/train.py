@@ -2,13 +2,26 @@
 
 import statistics
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import islice
 from typing import NamedTuple
 
 from rot5 import runtime
 from rot5.bench.ceilings import Ceilings
 from rot5.bench.expert import stretch, tune
 from rot5.bench.figures import Figures
-from rot5.bench.peers import ATTENTIONS, PEOPLE_BATCH, PeerStep, bucketed_batches, people_batches, t5_of
+from rot5.bench.one_peer import Peer, PeerProcess
+from rot5.bench.peers import (
+    ATTENTIONS,
+    PEOPLE_BATCH,
+    PaddedBatch,
+    PeerStep,
+    bucketed_batches,
+    padded_flops,
+    people_batches,
+    t5_of,
+    t5_shape,
+)
 from rot5.bench.steps import WARM_UP, TrainingStep, Turn, corpus_of, rows_of, take_turns, together
 from rot5.build import new_model
 from rot5.config import BenchConfig
@@ -25,9 +38,10 @@ ABOUT = (
     "Whole optimizer steps on the same examples: forward, backward, clipping and fused AdamW under bf16 autocast, all "
     "alternatives taking turns. rot5 packs the examples into rows. transformers' T5 has the same width, depth, heads, "
     "feed-forward and vocabulary, but a relative bias and no grouped queries, which it does not know. As people run "
-    f"it, batches are {PEOPLE_BATCH} examples as they come, padded to the longest; tuned, examples of like length "
-    "share a batch, its unused cache is off, and attention and batch size are the fastest that were found; compiled "
-    "are its blocks, for any length. Freed memory is kept for the next step, theirs as ours. "
+    f"it, batches are {PEOPLE_BATCH} examples as they come, padded to the longest, and dropout is its default, in a "
+    "process where the C library manages memory as it does for anybody; tuned, examples of like length share a batch, "
+    "its unused cache and dropout are off, attention and batch size are the fastest that were found, and freed memory "
+    "is kept for the next step, as rot5 keeps it; compiled are its blocks, for any length. "
     "Ratios are medians over rounds, to the faster alternative of each kind. The share of the ceiling counts the "
     "operations that each model's own matrix products need, padding and masked attention left out."
 )
@@ -57,11 +71,17 @@ class Contestant(NamedTuple):
 
 def measure(config: BenchConfig, ceilings: Ceilings) -> Figures:
     """Time whole optimizer steps of ours and of transformers' T5, taking turns."""
-    with corpus_of(config) as corpus:
+    with corpus_of(config) as corpus, ExitStack() as processes:
         rows = rows_of(corpus, config)
         model = new_model(ModelConfig(preset=config.preset), corpus.tokenizer(), seed=0).train()
         tuned = tune(model.config, rows.examples, rows.specials.pad)
-        contestants = _ours(model, rows, config) | _theirs(model.config, rows, tuned.attention, tuned.size)
+        contestants = _ours(model, rows, config)
+        for attention in ATTENTIONS:
+            batches = list(islice(people_batches(rows.examples, rows.specials.pad), WARM_UP + config.rounds))
+            peer = Peer(shape=model.config.to_dict(), attention=attention, dropout=True)
+            turn = _people(processes.enter_context(PeerProcess(peer, batches)), t5_shape(model.config), batches)
+            contestants[f"{PEOPLE}, {attention} attention"] = Contestant(PEOPLE, str(PEOPLE_BATCH), turn, 1)
+        contestants |= _tuned(model.config, rows, tuned.attention, tuned.size)
         first = {}
         for name, contestant in contestants.items():
             first[name] = contestant.turn().seconds
@@ -114,13 +134,19 @@ def _packed_batches(rows: PackedRows, batch_rows: int) -> Iterator[Batch]:
         first += batch_rows
 
 
-def _theirs(shape: Rot5Config, rows: PackedRows, attention: str, size: int) -> dict[str, Contestant]:
+def _people(process: PeerProcess, shape: Rot5Config, batches: list[PaddedBatch]) -> Callable[[], Turn]:
+    coming = iter(batches)
+
+    def turn() -> Turn:
+        batch = next(coming)
+        return Turn(process.step(), batch.story_tokens, padded_flops(shape, batch))
+
+    return turn
+
+
+def _tuned(shape: Rot5Config, rows: PackedRows, attention: str, size: int) -> dict[str, Contestant]:
     examples, pad = rows.examples, rows.specials.pad
     found = {}
-    for each in ATTENTIONS:
-        step = PeerStep(t5_of(shape, each), shape)
-        turn = _turns(step, people_batches(examples, pad))
-        found[f"{PEOPLE}, {each} attention"] = Contestant(PEOPLE, str(PEOPLE_BATCH), turn, 1)
     for compiled in (False, True) if runtime.has_compiler() else (False,):
         step = PeerStep(t5_of(shape, attention), shape, tuned=True, compiled=compiled)
         turn = _turns(step, bucketed_batches(examples, pad, size))

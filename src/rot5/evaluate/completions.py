@@ -14,7 +14,10 @@ from transformers.utils import logging
 
 from rot5.errors import UserError
 from rot5.folders import sync
+from rot5.generate.answers import Engine
+from rot5.generate.settings import GenerateConfig
 from rot5.load import Loaded, load, model_folder
+from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.runtime import device
 
 UNTUNED_PREFIX = "[S]"
@@ -46,7 +49,15 @@ def problems(config: SampleConfig) -> list[str]:
     return found
 
 
-def load_writer(name: str) -> Loaded:
+@dataclass(frozen=True)
+class Writer:
+    """A model that completes texts, one of ours by its own engine, others by transformers."""
+
+    loaded: Loaded
+    engine: Engine | None
+
+
+def load_writer(name: str) -> Writer:
     """An encoder-decoder or a causal language model for use. Raises UserError as `load` does.
 
     A model of ours that was never tuned has no prefix of its own: it continues texts behind its mode token [S].
@@ -56,9 +67,12 @@ def load_writer(name: str) -> Loaded:
     except (OSError, ValueError, StrictDataclassError):
         causal = False  # `load` says what is wrong
     if causal:
-        return _load_causal(name)
+        return Writer(_load_causal(name), None)
     loaded = load(name)
-    return Loaded(loaded.model, loaded.tokenizer, UNTUNED_PREFIX) if _untuned(loaded) else loaded
+    if not isinstance(loaded.model, Rot5ForConditionalGeneration):
+        return Writer(loaded, None)
+    engine = Engine(loaded.model, "float32")
+    return Writer(Loaded(loaded.model, loaded.tokenizer, UNTUNED_PREFIX) if _untuned(loaded) else loaded, engine)
 
 
 def _untuned(loaded: Loaded) -> bool:
@@ -83,27 +97,44 @@ def _load_causal(name: str) -> Loaded:
     return Loaded(model.to(device()).eval(), tokenizer, "")
 
 
-def complete(loaded: Loaded, text: str, config: SampleConfig, number: int) -> list[str]:
+def complete(writer: Writer, text: str, config: SampleConfig, number: int) -> list[str]:
     """Continuations of opening `number` of the prompts; the same on every call with the same model and settings.
 
     EOS closes the input of an encoder-decoder whose tokenizer says so, except for an untuned model of ours, whose
     inputs under [S] stop in the middle of a story; it never closes what a decoder continues. Raises UserError if a
     decoder has no room for the text and the new tokens.
     """
-    model, tokenizer = loaded.model, loaded.tokenizer
-    causal = not model.config.is_encoder_decoder
+    loaded, tokenizer = writer.loaded, writer.loaded.tokenizer
+    causal = not loaded.model.config.is_encoder_decoder
     ids: list[int] = tokenizer(loaded.prefix + text).input_ids
     if (causal or _untuned(loaded)) and ids[-1] == tokenizer.eos_token_id:
         ids = ids[:-1]
-    room = getattr(model.config, "max_position_embeddings", None)
+    room = getattr(loaded.model.config, "max_position_embeddings", None)
     if causal and room and len(ids) + config.max_new_tokens > room:
         raise UserError(
             f"opening {number + 1} has {len(ids)} tokens, and with {config.max_new_tokens} new ones the model's {room} "
             "positions do not suffice: lower --max_new_tokens"
         )
+    seed = config.seed * 1_000_003 + number
+    if writer.engine is None:
+        written = _drawn_by_transformers(loaded, ids, config, seed)
+    else:
+        settings = GenerateConfig(
+            do_sample=True,
+            temperature=config.temperature,
+            max_new_tokens=config.max_new_tokens,
+            seed=seed,
+            batch_size=config.samples,
+        )
+        written = writer.engine([ids] * config.samples, settings)
+    return [each.strip() for each in tokenizer.batch_decode(written, skip_special_tokens=True)]
+
+
+def _drawn_by_transformers(loaded: Loaded, ids: list[int], config: SampleConfig, seed: int) -> list[list[int]]:
+    model, tokenizer = loaded.model, loaded.tokenizer
     given = torch.tensor([ids], device=model.device)
     with torch.random.fork_rng(), torch.inference_mode():
-        torch.manual_seed(config.seed * 1_000_003 + number)
+        torch.manual_seed(seed)
         output = model.generate(  # type: ignore[operator]
             input_ids=given,
             attention_mask=torch.ones_like(given),
@@ -116,8 +147,7 @@ def complete(loaded: Loaded, text: str, config: SampleConfig, number: int) -> li
             num_return_sequences=config.samples,
             pad_token_id=tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
         )
-    written = output[:, len(ids) if causal else 1 :].tolist()
-    return [each.strip() for each in tokenizer.batch_decode(written, skip_special_tokens=True)]
+    return output[:, 1 if model.config.is_encoder_decoder else len(ids) :].tolist()
 
 
 def read_completions(path: Path, openings: int, samples: int) -> list[list[str]]:

@@ -92,6 +92,7 @@ def _search(
             kept = growing_N.nonzero()[:, 0]
             caches.keep(kept)
             running, ended, owners = running.of(kept), ended.of(kept), [owners[row] for row in kept.tolist()]
+            caches.narrow(max(len(inputs[index]) for index in owners))
         newest_R = running.tokens[:, :, place].flatten()
     return answers
 

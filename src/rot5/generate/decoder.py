@@ -5,7 +5,7 @@ input, D d_model, H heads, K key-value heads, G query heads per key-value head, 
 L decoder layers.
 
 A step has no shape that depends on the data and waits for nothing, so that a CUDA graph can hold it as long as its
-`Reach` stays the same; no GPU has measured it yet.
+`Reach` stays the same and the caches stay where they are.
 """
 
 from collections.abc import Sequence
@@ -76,6 +76,12 @@ class Caches:
             if config.cross_position_encoding == "continuous":
                 positions = positions + lengths[:, None]
             self.turns[1, where] = turns(positions, config, lengths)
+
+    def narrow(self, width: int) -> None:
+        """Give up places of inputs behind the first `width`: products copy what does not lie together, step by step."""
+        self.width = width
+        self.cross = self.cross[..., :width, :].contiguous()
+        self.hidden_places = self.hidden_places[..., :width].contiguous()
 
     def keep(self, slots: torch.Tensor) -> None:
         """Give up all slots but these (int64), in this order."""

@@ -55,7 +55,8 @@ def _quantized(weight_OI: torch.Tensor) -> Product:
 
     def multiply(x_NI: torch.Tensor) -> torch.Tensor:
         x_NI = x_NI.float()
-        largest_N1 = x_NI.abs().amax(dim=1, keepdim=True).clamp_(min=torch.finfo(torch.float32).tiny)
+        largest_N1 = torch.maximum(x_NI.amax(dim=1, keepdim=True), x_NI.amin(dim=1, keepdim=True).neg_())
+        largest_N1 = largest_N1.clamp_(min=torch.finfo(torch.float32).tiny)
         y_NO = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
             x_NI / largest_N1, 1 / levels, 128, packed
         )

@@ -13,8 +13,11 @@ import torch
 
 from rot5.model.scene import Scene
 
-GROUPS = 4
-"""Groups of like length: more of them waste less on padding and start more kernels."""
+DOCUMENTS_OF_A_GROUP = 4
+"""About as many of like length are attended together: fewer waste less on padding and start more kernels."""
+
+MOST_GROUPS = 16
+"""With more documents, more of them share a group."""
 
 LENGTH_MULTIPLE = 16
 """Padded lengths are multiples of this, so that kernels meet few shapes."""
@@ -148,7 +151,8 @@ def group_documents(scene: Scene) -> Documents:
     if not torch.equal(queries.names_2N, keys.names_2N):
         raise ValueError("packed rows: every segment of a row needs tokens in the encoder and in the decoder")
     order = torch.argsort(queries.lengths + keys.lengths, stable=True)
-    parts = [part for part in order.tensor_split(GROUPS) if len(part)]
+    count = min(MOST_GROUPS, -(-len(order) // DOCUMENTS_OF_A_GROUP))
+    parts = list(order.tensor_split(count)) if count else []
     groups = []
     for part in parts:
         Q, S = _padded(queries.lengths[part]), _padded(keys.lengths[part])

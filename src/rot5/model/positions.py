@@ -11,13 +11,14 @@ from torch import nn
 from rot5.model.configuration_rot5 import Rot5Config
 
 RotationTable = tuple[torch.Tensor, torch.Tensor]
-"""Cosines and sines [B, 1, T, d]."""
+"""What a feature is multiplied by, and what the other one of its pair is, [B, 1, T, d] each: the cosine; the sine,
+negative for the first half of the features."""
 
 
 def rotation_table(
     positions_BT: torch.Tensor, config: Rot5Config, lengths_BT: torch.Tensor | None = None
 ) -> RotationTable:
-    """Cosines and sines, float32, of each position's angles (RoFormer, arXiv:2104.09864, section 3.2).
+    """The rotation, float32, by each position's angles (RoFormer, arXiv:2104.09864, section 3.2).
 
     In float32 whatever the model's precision: bfloat16 cannot tell positions beyond 256 apart. Linear scaling
     divides the positions by `factor` (arXiv:2306.15595). Dynamic scaling raises theta once a document's input is longer
@@ -37,8 +38,8 @@ def rotation_table(
     else:
         factor = rope["factor"] if rope["rope_type"] == "linear" else 1.0
         angles = angles * (1.0 / rope["rope_theta"] ** exponents / factor)
-    angles = torch.cat((angles, angles), dim=-1)
-    return angles.cos(), angles.sin()
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 
 
 class _Rotation(torch.autograd.Function):
@@ -56,11 +57,8 @@ class _Rotation(torch.autograd.Function):
 
 
 def _turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    half = x.shape[-1] // 2
-    turned = x * cos
-    turned[..., :half].addcmul_(x[..., half:], sin[..., half:], value=-1)
-    turned[..., half:].addcmul_(x[..., :half], sin[..., half:])
-    return turned
+    first, second = x.chunk(2, dim=-1)
+    return (x * cos).addcmul_(torch.cat((second, first), dim=-1), sin)
 
 
 def rotate(x_BHTd: torch.Tensor, table: RotationTable) -> torch.Tensor:

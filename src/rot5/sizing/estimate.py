@@ -33,7 +33,7 @@ def estimate(
     devices: int = 1,
     batch_rows: int = 16,
     pack: PackConfig | None = None,
-    optimizer: str = "adamw",
+    optimizer: str,
     checkpointing: bool = False,
     document: int = DOCUMENT,
 ) -> Estimate:
@@ -46,7 +46,7 @@ def estimate(
     document = min(document, longest_piece(mixture, *lengths))
     load = packed_load(batch_rows, *lengths, mixture, document)
     a_step = devices * batch_rows * story_share(mixture, *lengths, document)
-    each = step_seconds(shape, batch_rows, load, hardware, checkpointing=checkpointing)
+    each = step_seconds(shape, batch_rows, load, hardware, optimizer=optimizer, checkpointing=checkpointing)
     steps = story_tokens / a_step
     memories = [
         training_memory(

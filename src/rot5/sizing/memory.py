@@ -139,10 +139,20 @@ def loss_peak(shape: Rot5Config, targets: float) -> float:
     return logits * HALF * (3 if targets > CHUNK else 2) + (FULL + 2 * HALF) * shape.vocab_size * shape.d_model
 
 
-def _sizes(shape: Rot5Config) -> list[list[tuple[int, int, int]]]:
-    """Rows, columns and number of the matrices of each layer."""
+class Matrix(NamedTuple):
+    """A matrix of a layer, or as many of that size as experts have."""
+
+    rows: int
+    columns: int
+    stored: int
+
+
+def layer_matrices(shape: Rot5Config) -> list[list[Matrix]]:
+    """The matrices of each layer."""
     nobody = Load(0, 0, 0, 0, 0, 0)
-    return [[(each.inputs, each.outputs, each.stored) for each in layer] for layer in products(shape, nobody)[:-1]]
+    return [
+        [Matrix(each.inputs, each.outputs, each.stored) for each in layer] for layer in products(shape, nobody)[:-1]
+    ]
 
 
 def optimizer_state(shape: Rot5Config, name: str) -> tuple[float, float]:
@@ -152,7 +162,7 @@ def optimizer_state(shape: Rot5Config, name: str) -> tuple[float, float]:
     row and a column per matrix, and one for what is no matrix; Muon one for the matrices inside layers, and AdamW's two
     for the rest, experts among it. Raises UserError for an unknown name.
     """
-    counts, layers = parameter_counts(shape), [size for layer in _sizes(shape) for size in layer]
+    counts, layers = parameter_counts(shape), [size for layer in layer_matrices(shape) for size in layer]
     matrices = sum(rows * columns * stored for rows, columns, stored in layers)
     flat = sum(rows * columns for rows, columns, stored in layers if stored == 1)
     table = shape.vocab_size * shape.d_model
@@ -176,7 +186,7 @@ def training_memory(
     rows: int,
     load: Load,
     *,
-    optimizer: str = "adamw",
+    optimizer: str,
     devices: int = 1,
     cuda: bool = False,
     checkpointing: bool = False,
@@ -198,7 +208,7 @@ def training_memory(
     state, besides = (part / devices for part in optimizer_state(shape, optimizer))
     gathered = 0.0
     if devices > 1:
-        largest = max(sum(a * b * stored for a, b, stored in layer) for layer in _sizes(shape))
+        largest = max(sum(a * b * stored for a, b, stored in layer) for layer in layer_matrices(shape))
         gathered = float(FULL * (counts.embedding + 2 * largest))
     gradients = FULL * counts.total / devices
     carried = gradients if accumulates else 0.0

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.costs import parameter_counts
 from rot5.sizing.compute import PASSES, Load, masked_load, products
-from rot5.sizing.memory import HALF, activations
+from rot5.sizing.memory import HALF, activations, layer_matrices
 
 
 class Rates(NamedTuple):
@@ -87,6 +87,8 @@ TOUCHES_OF_A_WEIGHT = 44
 KERNELS_OF_A_LAYER = 150
 LAUNCH = 5e-6
 """Seconds that the host takes to start one kernel without compiling."""
+MUON_ITERATIONS = 5
+"""Each multiplies a matrix by its transpose, that by itself, and the matrix by both."""
 
 HARDWARE = {
     each.name: each
@@ -134,13 +136,29 @@ def seconds_of(work: Work, rates: Rates) -> float:
     return sum(amount * rate for amount, rate in zip(work, rates, strict=True))
 
 
+def update_flops(shape: Rot5Config, optimizer: str) -> float:
+    """Operations of the matrix products in an update: Muon's iterations on every matrix inside the layers."""
+    if optimizer != "muon":
+        return 0.0
+    sides = [sorted((each.rows, each.columns)) for layer in layer_matrices(shape) for each in layer if each.stored == 1]
+    return float(MUON_ITERATIONS * sum(4 * short**2 * long + 2 * short**3 for short, long in sides))
+
+
 def step_seconds(
-    shape: Rot5Config, rows: int, load: Load, hardware: Hardware, *, micro_batches: int = 1, checkpointing: bool = False
+    shape: Rot5Config,
+    rows: int,
+    load: Load,
+    hardware: Hardware,
+    *,
+    optimizer: str,
+    micro_batches: int = 1,
+    checkpointing: bool = False,
 ) -> float:
     """Seconds of one step of one device. Checkpointing makes the forward pass of all layers twice."""
+    rates = hardware.rates()
     work = step_work(shape, rows, load, masked=hardware.cuda, micro_batches=micro_batches)
-    seconds = seconds_of(work, hardware.rates())
-    if not checkpointing:
-        return seconds
-    updated = work.weights * hardware.rates().weight
-    return updated + (seconds - updated) * (PASSES + 1) / PASSES
+    updated = work.weights * rates.weight
+    learnt = seconds_of(work, rates) - updated
+    if checkpointing:
+        learnt *= (PASSES + 1) / PASSES
+    return learnt + updated + update_flops(shape, optimizer) * rates.matmul_flop

@@ -180,7 +180,7 @@ def muon(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     )
 
 
-OPTIMIZERS = {"adamw": adamw, "adamw_rms": adamw_rms, "adafactor": adafactor, "muon": muon}
+OPTIMIZERS = {"muon": muon, "adamw": adamw, "adamw_rms": adamw_rms, "adafactor": adafactor}
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:

@@ -9,12 +9,12 @@ from rot5.errors import nearest
 class OptimizerConfig:
     """How weights move. Every optimizer decays matrices alone."""
 
-    name: str = "adamw"
-    """adamw (arXiv:1711.05101); adamw_rms (AdamW with steps relative to the RMS of each tensor, as in nanoT5);
-    adafactor (arXiv:1804.04235); or muon (matrices inside the layers by Muon, the rest by AdamW)."""
-    lr: float = 1e-3
-    """Peak learning rate, reached after the warm-up. It means a share of the weights to adamw_rms (try 2e-2) and
-    adafactor (try 1e-2); muon takes that of adamw."""
+    name: str = "muon"
+    """muon (matrices inside the layers by Muon, the rest by AdamW); adamw (arXiv:1711.05101); adamw_rms (AdamW with
+    steps relative to the RMS of each tensor, as in nanoT5); or adafactor (arXiv:1804.04235)."""
+    lr: float = 1e-2
+    """Peak learning rate, reached after the warm-up. adamw wants less (try 2e-3); it means a share of the weights to
+    adamw_rms (try 2e-2) and adafactor (try 1e-2)."""
     weight_decay: float = 0.1
     """Decoupled decay of matrices, times the learning rate; norms and embeddings have none."""
     beta1: float = 0.9
@@ -33,7 +33,7 @@ class OptimizerConfig:
 class ScheduleConfig:
     """How the learning rate moves over the run."""
 
-    name: str = "cosine"
+    name: str = "linear"
     """linear, cosine, constant or wsd (warm-up, stable, decay)."""
     warmup_fraction: float = 0.02
     """Share of all steps over which the rate rises linearly from 0."""
@@ -78,7 +78,7 @@ class TrainConfig:
     """Steps between lines of metrics."""
 
 
-OPTIMIZER_NAMES = ("adamw", "adamw_rms", "adafactor", "muon")
+OPTIMIZER_NAMES = ("muon", "adamw", "adamw_rms", "adafactor")
 SCHEDULE_NAMES = ("linear", "cosine", "constant", "wsd")
 PRECISION_NAMES = ("bf16", "float32")
 COMPILE_NAMES = ("auto", "on", "off")

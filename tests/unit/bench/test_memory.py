@@ -1,7 +1,8 @@
 """`rot5 bench memory`: processes of a small shape, and what each of them is given."""
 
-import json
+import io
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,8 @@ import torch
 
 from rot5.bench import memory
 from rot5.bench.ceilings import Ceilings
-from rot5.bench.one_peer import Peer, main, write_task
+from rot5.bench.one_peer import Peer, PeerProcess, main, write_task
+from rot5.bench.one_shape import shape_of
 from rot5.bench.peers import PaddedBatch
 from rot5.config import BenchConfig
 from rot5.runtime import peak_memory_bytes
@@ -46,10 +48,11 @@ def test_a_peer_does_what_its_file_says(tmp_path, capsys, monkeypatch):
     fields = {"input_ids": torch.tensor([[600, 3, 0]]), "attention_mask": torch.tensor([[1, 1, 0]])}
     fields["labels"] = torch.tensor([[700, -100]])
     batch = PaddedBatch(fields, np.array([2]), np.array([1]), 3)
-    write_task(tmp_path / "task.npz", Peer(preset="smoke", attention="eager", checkpointing=True), [batch] * 3)
-    main(str(tmp_path / "task.npz"))
-    told = json.loads(capsys.readouterr().out)
-    assert told["seconds"] == [7.0, 7.0] and told["peak_bytes"] > 1e6
+    peer = Peer(shape=shape_of("smoke").to_dict(), attention="eager", checkpointing=True)
+    write_task(tmp_path / "task.npz", peer, [batch] * 3)
+    main(str(tmp_path / "task.npz"), io.StringIO("\n" * 4))
+    ready, *seconds, peak = capsys.readouterr().out.split()
+    assert ready == "ready" and seconds == ["7.0"] * 4 and int(peak) > 1e6 and len(seen) == 4
     step, given = seen[0]
     assert step.model.is_gradient_checkpointing and step.model.config._attn_implementation == "eager"
     assert given.fields["input_ids"].tolist() == [[88, 3, 0]] and given.fields["labels"].tolist() == [[188, -100]]
@@ -58,6 +61,12 @@ def test_a_peer_does_what_its_file_says(tmp_path, capsys, monkeypatch):
 
 class Turned:
     seconds = 7.0
+
+
+def test_a_process_that_dies_is_told_of(monkeypatch):
+    monkeypatch.setattr("rot5.bench.one_peer.sys.executable", shutil.which("false"))
+    with pytest.raises(RuntimeError, match="transformers' T5 died"):
+        PeerProcess(Peer(shape={}, attention="eager"), [])
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="getrusage alone tells the peak here")

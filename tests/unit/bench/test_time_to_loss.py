@@ -83,6 +83,19 @@ def test_padded_and_packed_batches_hold_the_same_examples(corpus):
     assert read > 0
 
 
+@pytest.mark.slow
+def test_a_run_in_a_process_of_its_own(corpora, tmp_path):
+    found = time_to_loss._run(
+        dataclasses.replace(OURS, share=1.0),
+        0,
+        settings(
+            corpora,
+            tmp_path,
+        ),
+    )
+    assert found["updates"] > 1 and found["seconds"] == pytest.approx(18, rel=0.2) and found["parameters"] > 1000
+
+
 def test_every_kind_of_recipe_learns(corpora, corpus, clock):
     scorer = Scorer(Corpus.open(corpora / "validation"), PACK, documents=6)
     for recipe in (ORIGINAL, OURS, dataclasses.replace(OURS, packed=False)):

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from rot5.errors import UserError
+from rot5.generate import graphs
 from rot5.generate.answers import generate
 from rot5.generate.queue import PACES, Pace
 from rot5.generate.settings import GenerateConfig, problems
@@ -117,7 +119,7 @@ def test_company_and_order_change_nothing(plain, settings):
         assert quickly(plain, [inputs[i] for i in order], batch_size=2, **settings) == [expected[i] for i in order]
 
 
-@pytest.mark.parametrize("pace", [Pace(8, 64), Pace(5, 3)], ids=str)
+@pytest.mark.parametrize("pace", [Pace(8, 64, False), Pace(5, 3, False)], ids=str)
 def test_the_pace_of_a_device_changes_nothing(plain, monkeypatch, pace):
     """Tokens are looked at in passing, and more of the caches than is filled: as on a GPU."""
     expected = quickly(plain, questions())
@@ -126,6 +128,17 @@ def test_the_pace_of_a_device_changes_nothing(plain, monkeypatch, pace):
     for batch_size in (2, 64):
         assert quickly(plain, questions(), batch_size=batch_size) == expected
         assert quickly(plain, questions(), batch_size=batch_size, do_sample=True, seed=2) == sampled
+
+
+def test_steps_that_are_replayed_change_nothing(model, monkeypatch):
+    """As on a GPU: what is captured reads and writes the tensors that were there then, wherever others may be now."""
+    settings = [{}, {"min_new_tokens": 3}, {"do_sample": True, "seed": 2, "min_new_tokens": 3}]
+    expected = [quickly(model, questions(), batch_size=3, **each) for each in settings]
+    captured = []
+    monkeypatch.setattr(graphs, "capture", lambda step: captured.append(make_fx(step)()) or captured[-1])
+    monkeypatch.setitem(PACES, "cpu", Pace(2, 4, True))
+    assert [quickly(model, questions(), batch_size=3, **each) for each in settings] == expected
+    assert len(captured) > len(settings)
 
 
 def test_answers_end_with_their_first_end_and_are_never_longer_than_allowed(plain):

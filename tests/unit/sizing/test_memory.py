@@ -169,13 +169,13 @@ def test_rows_are_filled_by_their_scarcer_side():
 
 def test_memory_of_devices_and_of_layers_made_again():
     shape = shape_of(d_model=512, num_layers=8, d_ff=2048)
-    one = training_memory(shape, ROWS, LOAD)
-    many = training_memory(shape, ROWS, LOAD, devices=8)
+    one = training_memory(shape, ROWS, LOAD, optimizer="adamw")
+    many = training_memory(shape, ROWS, LOAD, optimizer="adamw", devices=8)
     assert many.weights * 8 == one.weights and many.optimizer * 8 == one.optimizer and many.gathered > one.gathered == 0
     assert many.total < one.total and many.activations == one.activations
-    again = training_memory(shape, ROWS, LOAD, checkpointing=True)
+    again = training_memory(shape, ROWS, LOAD, optimizer="adamw", checkpointing=True)
     assert again.activations < one.activations and again.weights == one.weights
-    assert training_memory(shape, ROWS, LOAD, accumulates=True).total >= one.total
+    assert training_memory(shape, ROWS, LOAD, optimizer="adamw", accumulates=True).total >= one.total
     assert one.total < one.weights + one.gradients + one.optimizer + one.activations + one.loss + one.overhead
 
 

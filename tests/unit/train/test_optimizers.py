@@ -118,7 +118,7 @@ def test_muon_moves_its_matrices_as_far_as_adamw_does(tiny_model):
 def test_adamw_is_that_of_torch(tiny_model):
     """Bit by bit: its groups, its order and its fused kernel decide what a trained run is."""
     model, other = small_model(tiny_model), small_model(tiny_model)
-    config = OptimizerConfig(lr=3e-3, weight_decay=0.3, beta1=0.8, beta2=0.9, epsilon=1e-6)
+    config = OptimizerConfig(name="adamw", lr=3e-3, weight_decay=0.3, beta1=0.8, beta2=0.9, epsilon=1e-6)
     named = dict(other.named_parameters())
     theirs = torch.optim.AdamW(
         [
