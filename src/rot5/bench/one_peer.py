@@ -59,8 +59,8 @@ class PeerProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
+        with self._process:  # closes its pipes and waits for it
+            self._process.kill()
         self._folder.cleanup()
 
     def step(self) -> float:
