@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo teaching notebook test test-slow check format clean
+.PHONY: demo teaching notebook test test-slow faults check format clean
 
 demo: $(INSTALLED)          ## train a summarizer from nothing, with a report (about ten minutes on two cores)
 	$(BIN)/rot5 demo --overwrite true
@@ -20,6 +20,9 @@ test: $(INSTALLED)          ## the fast tests, no network
 
 test-slow: $(INSTALLED)     ## the long ones: full-size claims about StoryWorld and the demo
 	$(BIN)/pytest -m slow
+
+faults: $(INSTALLED)        ## hundreds of killed commands and damaged files; writes docs/reliability.md
+	$(BIN)/python scripts/faults.py --out docs/reliability.md
 
 check: $(INSTALLED)         ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,18 +13,19 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from rot5 import runtime
+from rot5 import ranks, runtime
 from rot5.config import FinetuneConfig, PretrainConfig
 from rot5.data import denoise, packing
 from rot5.data.batches import Examples, PackedRows
-from rot5.data.corpus import Corpus, PairCorpus, data_fingerprint
+from rot5.data.corpus import Corpus, PairCorpus, Verification, data_fingerprint
 from rot5.data.denoise import DenoiseConfig, Denoised, DenoiserConfig
-from rot5.data.order import Order
+from rot5.data.mixture import Mixture, open_corpus
 from rot5.data.packing import PackConfig
 from rot5.data.pairs import Pairs
 from rot5.data.tokenizer import SpecialIds, byte_lengths, padded_vocab_size, special_ids
 from rot5.errors import UserError
 from rot5.evaluate.likelihood import Likelihood, as_metrics, as_table, measure
+from rot5.folders import complete_or_absent
 from rot5.generate import settings as generate_settings
 from rot5.generate.settings import GenerateConfig
 from rot5.load import load
@@ -35,6 +37,7 @@ from rot5.sizing.batch import batch_flops
 from rot5.train import settings as train_settings
 from rot5.train.losses import language_model_loss
 from rot5.train.optimizers import build_optimizer
+from rot5.train.parallel import gathered_weights, reshard, spread, unsynced
 from rot5.train.run_folder import RunFolder, begin_run
 from rot5.train.settings import TrainConfig
 from rot5.train.trainer import Trainer
@@ -59,6 +62,8 @@ class Job:
     tokenizer: PreTrainedTokenizerFast
     validation: Callable[[int | None], PackedRows]
     """Rows of the first so many validation documents or pairs; of all of them for None."""
+    verification: Verification
+    """Of the data, which is being read through."""
 
     def likelihood(self, limit: int | None = None) -> Likelihood:
         """Scores of the validation set."""
@@ -107,7 +112,7 @@ def new_model(config: ModelConfig, tokenizer: PreTrainedTokenizerFast, seed: int
 
 
 def denoising_rows(
-    corpus: Corpus,
+    corpus: Corpus | Mixture,
     specials: SpecialIds,
     objective: denoise.DenoiseConfig,
     pack: PackConfig,
@@ -118,7 +123,7 @@ def denoising_rows(
 ) -> PackedRows:
     """Packed denoising rows of a corpus; `limit` counts examples."""
     longest = denoise.longest_piece(objective, pack.encoder_length, pack.decoder_length)
-    examples = Denoised(corpus, Order(corpus.lengths, longest, seed, shuffle), specials, objective, seed)
+    examples = Denoised(corpus, corpus.order(longest, seed, shuffle), specials, objective, seed)
     return PackedRows(examples, pack, specials, limit)
 
 
@@ -149,6 +154,12 @@ def likelihood_settings(data: str, objective: Objective | None = None, whose: st
         return found
     rows = {key: getattr(objective.pack, key) for key in ("encoder_length", "decoder_length")}
     return found | {"objective": whose, **asdict(objective.denoise), "rows": rows}
+
+
+def _rank_problems(config: TrainConfig) -> list[str]:
+    if config.batch_rows % ranks.world_size():
+        return [f"train.batch_rows {config.batch_rows} must be a multiple of the {ranks.world_size()} ranks"]
+    return []
 
 
 def steps_of(config: TrainConfig, examples: Examples, pack: PackConfig, specials: SpecialIds) -> int:
@@ -182,13 +193,15 @@ def _resolved(config: PretrainConfig | FinetuneConfig, model: PreTrainedModel, s
 
 def pretraining(config: PretrainConfig, *, resume: bool, overwrite: bool) -> Job:
     """A pretraining run, new or taken up. Raises UserError before anything is written if something cannot work."""
-    corpus, validation = Corpus.open(Path(config.corpus)), Corpus.open(Path(config.validation))
+    _refuse([] if config.temperature > 0 else [f"temperature {config.temperature} must be above 0"])
+    corpus, validation = open_corpus(config.corpus, config.temperature), Corpus.open(Path(config.validation))
     tokenizer = corpus.tokenizer()
     validation.check_tokenizer(tokenizer)
     specials = special_ids(tokenizer)
     lengths = {"encoder_length": config.pack.encoder_length, "decoder_length": config.pack.decoder_length}
     _refuse(
         train_settings.problems(config.train)
+        + _rank_problems(config.train)
         + packing.problems(config.pack)
         + denoise.problems(config.denoise, num_sentinels=specials.num_sentinels, **lengths)
         + _shape_problems(config.model, specials)
@@ -206,7 +219,8 @@ def pretraining(config: PretrainConfig, *, resume: bool, overwrite: bool) -> Job
 
     longest = denoise.longest_piece(config.denoise, **lengths)
     resolved = _resolved(config, model, steps, longest_piece=longest, examples_per_epoch=len(rows.examples))
-    return _job("pretrain", config, resolved, tokenizer, model, rows, steps, validation_rows, resume, overwrite)
+    data = Verification(corpus, validation)
+    return _job("pretrain", config, resolved, tokenizer, model, rows, steps, validation_rows, data, resume, overwrite)
 
 
 def finetuning(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Job:
@@ -223,6 +237,7 @@ def finetuning(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Job:
     lengths = (config.pack.encoder_length, config.pack.decoder_length)
     _refuse(
         train_settings.problems(config.train)
+        + _rank_problems(config.train)
         + packing.problems(config.pack)
         + [f"pairs: {problem}" for problem in examples.problems(*lengths)]
         + [f"validation pairs: {problem}" for problem in scored.problems(*lengths)]
@@ -248,7 +263,8 @@ def finetuning(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Job:
     def validation_rows(limit: int | None) -> PackedRows:
         return PackedRows(scored, config.pack, specials, len(scored) if limit is None else min(limit, len(scored)))
 
-    return _job("finetune", config, resolved, tokenizer, model, rows, steps, validation_rows, resume, overwrite)
+    data = Verification(pairs, validation)
+    return _job("finetune", config, resolved, tokenizer, model, rows, steps, validation_rows, data, resume, overwrite)
 
 
 def _job(
@@ -260,38 +276,52 @@ def _job(
     rows: PackedRows,
     steps: int,
     validation_rows: Callable[[int | None], PackedRows],
+    data: Verification,
     resume: bool,
     overwrite: bool,
 ) -> Job:
     runtime.keep_freed_memory()
-    environment = runtime.environment() | {"command": command_line(title, config)}
+    environment = runtime.environment() | {"ranks": ranks.world_size(), "command": command_line(title, config)}
     shape = Rot5Config().to_dict()
     known = {key: value for key, value in defaults(type(config)).items() if key in resolved}
     known["derived"] = {"shape": {key: shape[key] for key in resolved["derived"]["shape"] if key in shape}}
-    run = begin_run(Path(config.out), resolved, known, environment, resume=resume, overwrite=overwrite)
-    tokenizer.save_pretrained(run.path / "tokenizer")
+
+    def begin() -> RunFolder:
+        begun = begin_run(Path(config.out), resolved, known, environment, resume=resume, overwrite=overwrite)
+        tokenizer.save_pretrained(begun.path / "tokenizer")
+        return begun
+
+    run = ranks.on_main(begin)
     sample = validation_rows(config.train.evaluation_examples)
 
     def evaluate() -> dict[str, float]:
-        return as_metrics(score(model, sample, tokenizer, config.train.precision), rows.examples.kind_names)
+        found = as_metrics(score(model, sample, tokenizer, config.train.precision), rows.examples.kind_names)
+        reshard(model)
+        return found
 
     if config.train.checkpointing:
         model.gradient_checkpointing_enable()
+    spreaded = spread(model, config.train.parallel)
     trainer = Trainer(
         title=title,
         model=model,
         optimizer=build_optimizer(model, config.train.optimizer),
-        loss=language_model_loss(model, model.device, config.train.precision),
+        loss=language_model_loss(spreaded, model.device, config.train.precision),
+        unsynced=partial(unsynced, spreaded),
         rows=rows,
         steps=steps,
         config=config.train,
         run=run,
         evaluate=evaluate,
         observe=lambda: {f"router/{key}": value for key, value in model.routing_metrics().items()},
-        after_update=model.end_step,
+        after_update=lambda moved: model.end_step(ranks.add_up, balance=moved),
         flops=lambda batch: batch_flops(model.config, batch),
+        check=data.check,
+        seed=config.seed,
     )
-    return Job(run, trainer, model, tokenizer, validation_rows)
+    if ranks.is_main():
+        data.start()
+    return Job(run, trainer, model, tokenizer, validation_rows, data)
 
 
 def complete(job: Job, *, resume: bool) -> None:
@@ -299,11 +329,17 @@ def complete(job: Job, *, resume: bool) -> None:
     if resume:
         job.trainer.resume()
     job.trainer.train()
+    ranks.on_main(job.verification.wait)
     job.model.eval()
     logging.disable_progress_bar()
-    job.model.save_pretrained(job.run.export)
-    job.tokenizer.save_pretrained(job.run.export)
-    settings = job.run.config()
-    table = as_table(job.likelihood(), job.trainer.rows.examples.kind_names)
-    told = likelihood_settings(settings["validation"], objective_of(settings))
-    job.run.add_evaluation("likelihood", table | {"settings": told})
+    weights = gathered_weights(job.model)
+    if ranks.is_main():
+        with complete_or_absent(job.run.export) as export:
+            job.model.save_pretrained(export, state_dict=weights)
+            job.tokenizer.save_pretrained(export)
+    scores = job.likelihood()
+    if ranks.is_main():
+        settings = job.run.config()
+        table = as_table(scores, job.trainer.rows.examples.kind_names)
+        told = likelihood_settings(settings["validation"], objective_of(settings))
+        job.run.add_evaluation("likelihood", table | {"settings": told})

@@ -1,11 +1,14 @@
 """The command line: a table of verbs, each imported only when it is called."""
 
+import errno
 import importlib
+import os
 import sys
 from typing import NamedTuple
 
 from rot5 import __version__
 from rot5.errors import UserError, nearest
+from rot5.stopping import Stopped, stop_at_once
 
 
 class Verb(NamedTuple):
@@ -30,11 +33,18 @@ VERBS = {
     "study": Verb("StudyConfig", "rot5.study.run", "file", "variants compared at matched budgets, over seeds"),
     "export": Verb("ExportConfig", "rot5.verbs.export", "model", "a model as a folder for transformers"),
     "report": Verb("ReportConfig", "rot5.verbs.report", "folder", "one HTML page about a run or a folder of runs"),
+    "doctor": Verb("DoctorConfig", "rot5.verbs.doctor", "folder", "what is the matter with a run, and what to do"),
     "bench": Verb("BenchConfig", "rot5.bench.run", "what", "speed and memory, measured here"),
 }
-"""Handlers are `run(settings)`; those of a run folder are `run(settings, resume=…, overwrite=…)`."""
+"""Handlers are `run(settings)`; those that can be taken up are `run(settings, resume=…, overwrite=…)`."""
 
-CONTINUABLE = ("pretrain", "finetune")
+CONTINUABLE = ("prepare", "pretrain", "finetune")
+CONTINUING = ("evaluate", "judge", "study")
+"""Verbs that, called again, do what is missing and nothing twice: `--resume` goes without saying."""
+
+
+SPREAD = ("pretrain", "finetune", "evaluate")
+"""Verbs that several processes, which torchrun starts, do together."""
 
 
 def usage() -> str:
@@ -49,7 +59,7 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "`rot5 VERB --help` lists a verb's settings. Run verbs take --resume and --overwrite.",
+            "`rot5 VERB --help` lists a verb's settings. prepare, pretrain and finetune take --resume and --overwrite.",
         ]
     )
 
@@ -72,9 +82,17 @@ def run(argv: list[str]) -> None:
     if name in CONTINUABLE and not {"-h", "--help"} & set(rest):
         for key in ("resume", "overwrite"):
             switches[key], rest = _switch(key, rest)
+    if name in CONTINUING:
+        _, rest = _switch("resume", rest)
     settings_class = getattr(importlib.import_module("rot5.config"), verb.settings)
     settings = importlib.import_module("rot5.recipes").read(settings_class, name, rest)
-    importlib.import_module(verb.module).run(settings, **switches)
+    if name not in SPREAD:
+        if _beside_others():
+            raise UserError(f"{name} runs in one process: call it without torchrun ({', '.join(SPREAD)} take several)")
+        importlib.import_module(verb.module).run(settings, **switches)
+        return
+    with importlib.import_module("rot5.ranks").joined():
+        importlib.import_module(verb.module).run(settings, **switches)
 
 
 def _switch(key: str, arguments: list[str]) -> tuple[bool, list[str]]:
@@ -98,21 +116,42 @@ def _switch(key: str, arguments: list[str]) -> tuple[bool, list[str]]:
     return on, others
 
 
+def _beside_others() -> bool:
+    """Whether torchrun has started this process beside others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def _is_of_peers(error: RuntimeError) -> bool:
+    """Whether an error is that other processes cannot be reached: torch has no one class for it."""
+    return type(error).__module__.startswith("torch.distributed") or any(
+        word in str(error) for word in ("gloo", "Connection reset by peer", "NCCL")
+    )
+
+
 def main() -> None:
-    """Entry point: exit code 0, or 2 and one line on standard error for a user's mistake."""
+    """Entry point: exit code 0, or 2 and one line on standard error for a user's mistake; 130 and 143 when stopped."""
+    stop_at_once()
     try:
         run(sys.argv[1:])
     except UserError as error:
-        print(f"rot5: error: {error}", file=sys.stderr)
+        if type(error) is UserError:
+            print(f"rot5: error: {error}", file=sys.stderr)
         sys.exit(2)
-    except OSError as error:
-        if error.filename is None or error.strerror is None:
+    except RuntimeError as error:
+        if not (_beside_others() and _is_of_peers(error)):
             raise
-        print(f"rot5: error: {error.filename}: {error.strerror}", file=sys.stderr)
+        words = "the other processes are gone or do not answer: see which one ended first, then go on with --resume"
+        print(f"rot5: error: process {os.environ.get('RANK')}: {words}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.strerror is None or (error.filename is None and error.errno != errno.ENOSPC):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"rot5: error: {where}{error.strerror}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("rot5: interrupted", file=sys.stderr)
-        sys.exit(130)
+    except KeyboardInterrupt as stop:
+        print(f"rot5: {stop if isinstance(stop, Stopped) else 'interrupted'}", file=sys.stderr)
+        sys.exit(stop.exit_code if isinstance(stop, Stopped) else 130)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class PrepareConfig:
     source: SourceConfig
     """Where the text comes from."""
     out: str
-    """Folder to write; replaced if it is a corpus already and `overwrite` is set."""
+    """Folder to write."""
     pairs: bool = False
     """Prepare (text, summary) pairs for tuning instead of text for pretraining."""
     tokenizer: str = "mistral"
@@ -41,8 +41,6 @@ class PrepareConfig:
     """Keep only the pieces that this text uses: for small models, whose embedding would be most of them."""
     num_sentinels: int = 500
     """Sentinels [MASK-0], [MASK-1], … of a tokenizer made here."""
-    overwrite: bool = False
-    """Replace a corpus that is already there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +85,14 @@ class PretrainConfig:
     """A model from scratch on denoising."""
 
     corpus: str
-    """Folder of the prepared training corpus."""
+    """Folder of the prepared training corpus; or several with commas between, each with a weight behind `=` or without:
+    their shares of the examples."""
     validation: str
     """Folder of the prepared validation corpus."""
     out: str
     """Run folder to write."""
+    temperature: float = 1.0
+    """Of several corpora without weights: shares go by tokens to the power of 1 / temperature."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """The model's shape."""
     denoise: DenoiseConfig = field(default_factory=DenoiseConfig)
@@ -247,6 +248,14 @@ class ReportConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DoctorConfig:
+    """What a run folder holds, what is missing or damaged, and what to do about it."""
+
+    folder: str
+    """Run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyConfig:
     """Runs that a study file names, and a comparison of them; whatever is there already is not run again."""
 
@@ -284,7 +293,8 @@ class BenchConfig:
     """train: story tokens per second beside transformers' T5; memory: peaks of a step, one process each; moe: steps
     with experts beside dense ones; decode: new tokens per second beside transformers' and CTranslate2's; data: what
     feeds the training; time-to-loss: whole recipes on one clock; growth: speed over rows, sizes and batches; plan:
-    memory and time beside what rot5 plan says of them; page: nothing anew, with `markdown`."""
+    memory and time beside what rot5 plan says of them; checkpoint: what saving costs; page:
+    nothing anew, with `markdown`."""
     preset: str = "mini"
     """Shape of the model; plan takes several with commas between them."""
     model: str = ""

@@ -1,16 +1,35 @@
 """Models that can be asked: a run folder, a model folder or a hub name, ours or any sequence-to-sequence model."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from safetensors import SafetensorError, safe_open
+from transformers import (
+    AutoConfig,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import logging
 
 import rot5.model.modeling_rot5  # noqa: F401 (registers the architecture)
 from rot5.errors import UserError
+from rot5.model.configuration_rot5 import Rot5Config
+from rot5.model.costs import parameter_counts
 from rot5.runtime import device
+
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+"""Suffixes of weights that are pickles."""
+
+SMALL, SMALL_DEPTH = 2**20, 64
+"""Weights and layers that any machine has room for."""
+
+LAYER_COUNTS = ("num_hidden_layers", "num_decoder_layers", "encoder_layers", "decoder_layers")
+"""Names under which configurations of transformers tell how many layers there are; some tell it twice."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +63,13 @@ def load(name: str) -> Loaded:
         raise UserError(
             f"{name} has a config.json that no model fits: {_first_line(error.__cause__ or error)}"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             f"no model {name!r}: neither a folder here nor a name the hub gives ({_first_line(error)})"
         ) from error
     if not config.is_encoder_decoder:
         raise UserError(f"{name} is a {config.model_type} model, not an encoder-decoder")
+    check_weights(name, config, Path(folder))
     model = _fitting_model(name, folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -60,13 +80,51 @@ def load(name: str) -> Loaded:
     return Loaded(model.to(device()).eval(), tokenizer, prefix)  # type: ignore[arg-type]
 
 
+def check_weights(name: str, config: PreTrainedConfig, folder: Path) -> None:
+    """Look at the weights in a folder before a model is built: the configuration may come from a stranger.
+
+    Raises UserError for pickled weights, which run code when they are read, and for a configuration that asks for more
+    than is stored, whose model might fill all memory before anybody notices. Nothing is known of a name of the hub.
+    """
+    if not folder.is_dir():
+        return
+    files = sorted(folder.glob("*.safetensors"))
+    pickled = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLED)
+    if pickled and not files:
+        raise UserError(
+            f"{name} holds pickled weights ({pickled[0]}), which can run code when they are read: where you trust "
+            "them, load them with transformers and save_pretrained them as safetensors"
+        )
+    try:
+        shapes = [shape for file in files for shape in _shapes(file)]
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"cannot load {name!r}: {_first_line(error)}") from error
+    stored = sum(map(math.prod, shapes))
+    layers = [getattr(config, key, 0) or 0 for key in LAYER_COUNTS]
+    table = (getattr(config, "vocab_size", 0) or 0) * (getattr(config, "hidden_size", 0) or 0)
+    most = 2 * stored + SMALL
+    fits = sum(layers) <= 2 * len(shapes) + SMALL_DEPTH and table <= most
+    if fits and isinstance(config, Rot5Config):
+        fits = parameter_counts(config).total <= most
+    if files and not fits:
+        raise UserError(
+            f"cannot load {name!r}: its config.json asks for far more than the {stored:,} weights that are stored: "
+            "restore both files from the same model"
+        )
+
+
+def _shapes(file: Path) -> list[list[int]]:
+    with safe_open(file, framework="numpy") as tensors:
+        return [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118 (it is no dict)
+
+
 def _fitting_model(name: str, folder: str) -> PreTrainedModel:
     """The model of a folder. Raises UserError if its weights are not those that its configuration asks for."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # its table of weights that do not fit is said in one line below
     try:
         model, fit = AutoModelForSeq2SeqLM.from_pretrained(
-            folder, ignore_mismatched_sizes=True, output_loading_info=True
+            folder, ignore_mismatched_sizes=True, output_loading_info=True, use_safetensors=True
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"cannot load {name!r}: {_first_line(error)}") from error

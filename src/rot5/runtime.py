@@ -10,7 +10,7 @@ from importlib import metadata
 
 import torch
 
-from rot5 import __version__
+from rot5 import __version__, ranks
 from rot5.errors import UserError, nearest
 
 PRECISIONS = {"bf16": torch.bfloat16, "float32": torch.float32}
@@ -20,8 +20,8 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
 def device() -> torch.device:
-    """The accelerator if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The accelerator if there is one (of several, that of this rank), else the CPU."""
+    return torch.device("cuda", ranks.local_rank()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def autocast(on: torch.device, precision: str) -> contextlib.AbstractContextManager:

@@ -265,7 +265,7 @@ def test_a_run_is_not_overwritten_nor_taken_up_with_other_settings(rot5, place):
 def test_a_run_does_not_replace_what_is_no_run(rot5, place):
     for switch in ("", " --overwrite", " --resume"):
         refuse(rot5, place, f"{PRETRAIN} --out folder{switch}", ["folder exists and is not a run folder"])
-        refuse(rot5, place, f"{PRETRAIN} --out story.txt{switch}", ["story.txt exists and is not a run folder"])
+        refuse(rot5, place, f"{PRETRAIN} --out story.txt{switch}", ["story.txt is a file: choose another folder"])
 
 
 def test_the_model_and_the_data_share_a_tokenizer(rot5, place, tiny_model):

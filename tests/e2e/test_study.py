@@ -182,7 +182,7 @@ def test_two_studies_do_not_share_a_folder_of_runs_at_once(place, rot5):
     with Path("runs/lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         refused = rot5(*COMMAND)
-    assert refused.code == 2 and "runs is in use by another study" in refused.err
+    assert refused.code == 2 and "runs/lock is held by " in refused.err
     assert not Path("compared").exists()
 
 

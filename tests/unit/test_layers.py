@@ -14,8 +14,9 @@ import rot5
 SOURCE = Path(rot5.__file__).parent
 
 LAYERS = [
-    {"errors"},
-    {"folders", "recipes", "runtime"},
+    {"errors", "stopping"},
+    {"folders", "ranks", "recipes"},
+    {"runtime"},
     {"model", "data"},
     {"train", "load"},
     {"generate", "export"},

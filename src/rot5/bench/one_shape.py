@@ -33,7 +33,7 @@ def main(preset_name: str, batches_file: str, batch_rows: int, *, checkpointing:
     seconds = []
     for first in range(0, len(fields["labels"]), batch_rows):
         rows = {name: array[first : first + batch_rows] for name, array in fields.items()}
-        batch = Batch(rows, empty, empty, 0)
+        batch = Batch(rows, empty, empty, 0, int((rows["labels"] != IGNORED).sum()))
         seconds.append(step.gradient(batch) + step.update())
     print(json.dumps({"peak_bytes": peak_bytes(), "seconds": seconds[WARM_UP:]}))
 

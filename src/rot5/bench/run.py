@@ -26,6 +26,7 @@ BENCHES = {
     "time-to-loss": "rot5.bench.time_to_loss",
     "growth": "rot5.bench.growth",
     "plan": "rot5.bench.plan",
+    "checkpoint": "rot5.bench.checkpoint",
 }
 """Modules whose `measure(config, ceilings)` gives the figures, in the order of the page."""
 

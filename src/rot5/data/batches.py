@@ -5,7 +5,7 @@ import itertools
 import sys
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -72,17 +72,15 @@ class Batch:
     """Of the same shape: which of the `kind_names` it is; -1 where there is none."""
 
     story_tokens: int
-    """Raw corpus tokens behind the rows, before masking."""
+    """Raw corpus tokens behind the rows of all ranks, before masking."""
+
+    num_targets: int
+    """Labels that count, in the rows of all ranks."""
 
     @property
     def num_rows(self) -> int:
         """Rows of the batch."""
         return len(self.segment_examples)
-
-    @property
-    def num_targets(self) -> int:
-        """Labels that count."""
-        return int(np.count_nonzero(self.fields["labels"] != IGNORED))
 
     @property
     def encoder_fill(self) -> float:
@@ -164,16 +162,22 @@ class PackedRows:
     def rows(self, first: int, count: int, rank: int = 0, world_size: int = 1) -> Batch:
         """Rows `first` up to `first + count` of the run, every `world_size`-th for a rank; none past a limit's end."""
         picked: list[tuple[_Window, list[list[int]]]] = []
+        story_tokens = num_targets = 0
         with self._lock:
-            for row in range(first + rank, first + count, world_size):
+            for row in range(first, first + count):
                 number, first_row = self._locate(row)
                 window = self._window(number)
                 if window is None:
                     break
+                chosen = window.rows[row - first_row]
+                story_tokens += int(window.plan.story_tokens[chosen].sum())
+                num_targets += int(window.plan.target_lengths[chosen].sum())
+                if (row - first) % world_size != rank:
+                    continue
                 if not picked or picked[-1][0] is not window:
                     picked.append((window, []))
-                picked[-1][1].append(window.rows[row - first_row])
-        return self._batch(picked)
+                picked[-1][1].append(chosen)
+        return self._batch(picked, story_tokens, num_targets)
 
     def _locate(self, row: int) -> tuple[int, int]:
         """The window that holds a row, or the one behind the last, and its first row."""
@@ -208,9 +212,8 @@ class PackedRows:
         self._windows.move_to_end(number)
         return self._windows[number]
 
-    def _batch(self, picked: list[tuple[_Window, list[list[int]]]]) -> Batch:
+    def _batch(self, picked: list[tuple[_Window, list[list[int]]]], story_tokens: int, num_targets: int) -> Batch:
         inputs, targets, numbers, kinds, sizes = [], [], [], [], []
-        story_tokens = 0
         for window, rows in picked:
             chosen = np.array([index for row in rows for index in row], np.int64)
             sizes += [len(row) for row in rows]
@@ -219,7 +222,6 @@ class PackedRows:
             targets.append(row_targets)
             numbers.append(window.numbers[chosen])
             kinds.append(window.plan.kinds[chosen])
-            story_tokens += int(window.plan.story_tokens[chosen].sum())
         segments_of_row = np.array(sizes, np.int64)
         row = np.repeat(np.arange(len(sizes)), segments_of_row)
         segment = np.arange(row.size) - (np.cumsum(segments_of_row) - segments_of_row)[row]
@@ -251,7 +253,7 @@ class PackedRows:
         }
         lengths = [self.pack_config.encoder_length] * 3 + [self.pack_config.decoder_length] * 4
         shaped = {name: flat.reshape(-1, length) for (name, flat), length in zip(fields.items(), lengths, strict=True)}
-        return Batch(shaped, table[0], table[1], story_tokens)
+        return Batch(shaped, table[0], table[1], story_tokens, num_targets)
 
 
 def _joined(arrays: list[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -288,7 +290,7 @@ def prefetch(
     world_size: int = 1,
     stop: int | None = None,
     ahead: int = 2,
-) -> Iterator[Made]:
+) -> Generator[Made]:
     """Batches of `step_rows` rows from row `first` on, or up to row `stop`, made `ahead` batches early by a thread."""
     worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rot5-batches")
     coming: deque[Future[Made]] = deque()

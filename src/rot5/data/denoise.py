@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rot5.data.order import Order, Pieces
+from rot5.data.order import Ordered, Pieces
 from rot5.data.ragged import Ragged
 from rot5.data.randomness import Stream, uniform
 from rot5.data.spans import POSITION_BITS, Spans, random_spans, span_counts, starts_of
@@ -228,7 +228,7 @@ class Denoised:
     """
 
     def __init__(
-        self, corpus: Documents, order: Order, specials: "SpecialIds", config: DenoiseConfig, seed: int
+        self, corpus: Documents, order: Ordered, specials: "SpecialIds", config: DenoiseConfig, seed: int
     ) -> None:
         assert LEAST_PIECE_LIMIT <= order.longest_piece < 2**POSITION_BITS
         assert sentinels_needed(config, order.longest_piece) <= specials.num_sentinels

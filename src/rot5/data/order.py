@@ -1,7 +1,7 @@
 """The order of the data: which piece of which document example n of a run shows, for any n, without memory."""
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,6 +49,17 @@ def visit(numbers: ArrayLike, size: int, seed: int, shuffle: bool) -> NDArray[np
     """The item in [0, size) that each example number shows; every `size` numbers are one pass over the items."""
     epochs, positions = np.divmod(np.asarray(numbers, np.int64), size)
     return permutation(seed, epochs, positions, size) if shuffle else positions
+
+
+class Ordered(Protocol):
+    """What says which piece an example shows."""
+
+    longest_piece: int
+
+    @property
+    def num_pieces(self) -> int: ...
+
+    def pieces(self, numbers: ArrayLike) -> Pieces: ...
 
 
 class Order:

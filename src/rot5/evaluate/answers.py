@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
+from rot5 import ranks
 from rot5.data.corpus import PairCorpus, data_fingerprint
 from rot5.data.sources import Pair
 from rot5.evaluate.facts import content
@@ -36,9 +37,11 @@ def evaluate_summaries(
 def timed_summaries(
     loaded: Loaded, chosen: Sequence[Pair], settings: GenerateConfig, progress: Callable[[int], None] | None = None
 ) -> tuple[list[str], float]:
-    """The model's summaries of the pairs' inputs, and the seconds they took."""
-    began = time.perf_counter()
-    predictions = write_texts(loaded, [pair.input for pair in chosen], settings, progress)
+    """The model's summaries of the pairs' inputs, and the seconds they took; each rank writes its share."""
+    began, turn = time.perf_counter(), ranks.world_size()
+    own = write_texts(loaded, [pair.input for pair in chosen[ranks.rank() :: turn]], settings, progress)
+    written = ranks.from_all(own)
+    predictions = [written[n % turn][n // turn] for n in range(len(chosen))]
     return predictions, round(time.perf_counter() - began, 2)
 
 

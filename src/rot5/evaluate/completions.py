@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
 from transformers.utils import logging
 
 from rot5.errors import UserError
 from rot5.folders import sync
 from rot5.generate.answers import Engine
 from rot5.generate.settings import GenerateConfig
-from rot5.load import Loaded, load, model_folder
+from rot5.load import Loaded, check_weights, load, model_folder
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.runtime import device
 
@@ -63,11 +63,11 @@ def load_writer(name: str) -> Writer:
     A model of ours that was never tuned has no prefix of its own: it continues texts behind its mode token [S].
     """
     try:
-        causal = not AutoConfig.from_pretrained(model_folder(name)).is_encoder_decoder
-    except (OSError, ValueError, StrictDataclassError):
-        causal = False  # `load` says what is wrong
-    if causal:
-        return Writer(_load_causal(name), None)
+        config = AutoConfig.from_pretrained(model_folder(name))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, StrictDataclassError):
+        config = None  # `load` says what is wrong
+    if config and not config.is_encoder_decoder:
+        return Writer(_load_causal(name, config), None)
     loaded = load(name)
     if not isinstance(loaded.model, Rot5ForConditionalGeneration):
         return Writer(loaded, None)
@@ -81,12 +81,15 @@ def _untuned(loaded: Loaded) -> bool:
     return ours and not getattr(config, "task_specific_params", None)
 
 
-def _load_causal(name: str) -> Loaded:
+def _load_causal(name: str, config: PreTrainedConfig) -> Loaded:
     logging.disable_progress_bar()
     folder, verbosity = model_folder(name), logging.get_verbosity()
     logging.set_verbosity_error()
+    check_weights(name, config, Path(folder))
     try:
-        model, fit = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)  # type: ignore[misc]
+        model, fit = AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]
+            folder, output_loading_info=True, use_safetensors=True
+        )
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"cannot load {name!r}: {' '.join(str(error).split())[:200]}") from error

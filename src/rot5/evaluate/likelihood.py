@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from rot5 import ranks
 from rot5.data.batches import Batch, PackedRows
 from rot5.evaluate.intervals import Interval, ratio_interval
 from rot5.load import Loaded
@@ -28,11 +29,19 @@ class Likelihood(NamedTuple):
 def measure(
     model: PreTrainedModel, rows: PackedRows, byte_lengths: np.ndarray, precision: str, batch_rows: int
 ) -> Likelihood:
-    """Score every example of a finite source once. The targets are a function of the data's seed alone."""
-    parts = [
-        _score(model, rows.rows(first, min(batch_rows, rows.num_rows - first)), byte_lengths, precision)
-        for first in range(0, rows.num_rows, batch_rows)
-    ]
+    """Score every example of a finite source once. The targets are a function of the data's seed alone.
+
+    Ranks take turns with the batches, which are the same on any number of them, and all get all scores. A sharded model
+    is called by all ranks at once: one that is left without a batch at the end scores the first again, for nothing.
+    """
+    firsts = range(0, rows.num_rows, batch_rows)
+    turns = [firsts[start : start + ranks.world_size()] for start in range(0, len(firsts), ranks.world_size())]
+    own = []
+    for turn in turns:
+        first = turn[ranks.rank()] if ranks.rank() < len(turn) else firsts[0]
+        own.append(_score(model, rows.rows(first, min(batch_rows, rows.num_rows - first)), byte_lengths, precision))
+    all_parts = ranks.from_all(own)
+    parts = [of_rank[n] for n, turn in enumerate(turns) for of_rank in all_parts[: len(turn)]]
     return Likelihood(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 

@@ -6,7 +6,7 @@ vocabulary.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -236,10 +236,15 @@ class Rot5ForConditionalGeneration(Rot5PreTrainedModel, GenerationMixin):
             f"{place}/{name}": value for place, router in self.routers() for name, value in router.metrics().items()
         }
 
-    def end_step(self) -> None:
-        """Call after each optimizer update: balances experts without a loss, if so configured, and counts anew."""
+    def end_step(
+        self, add_up: Callable[[torch.Tensor], torch.Tensor] = lambda own: own, *, balance: bool = True
+    ) -> None:
+        """Call after each optimizer update: balances experts without a loss, if so configured, and counts anew.
+
+        `add_up` sums what ranks have counted. A step that moved no weights does not `balance` either.
+        """
         for _, router in self.routers():
-            router.end_step(self.config.router_bias_update_rate)
+            router.end_step(self.config.router_bias_update_rate if balance else 0.0, add_up)
 
 
 def before_last_target(labels_BT: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ multiples of 8 in bfloat16, of 4 in float32.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -171,10 +172,13 @@ class Router(nn.Module):
         }
 
     @torch.no_grad()
-    def end_step(self, rate: float) -> None:
-        """Raise the bias of experts below the mean load by `rate`, lower that of those above; then count anew."""
+    def end_step(self, rate: float, add_up: Callable[[torch.Tensor], torch.Tensor] = lambda own: own) -> None:
+        """Raise the bias of experts below the mean load by `rate`, lower that of those above; then count anew.
+
+        `add_up` sums the loads over ranks.
+        """
         if rate:
-            load_E = self.load_E.float()
+            load_E = add_up(self.load_E.float())
             self.selection_bias += rate * (load_E.mean() - load_E).sign()
         for tally in (self.load_E, self.tokens, self.dropped, self.entropy):
             tally.zero_()

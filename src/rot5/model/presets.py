@@ -160,6 +160,8 @@ PRESETS: dict[str, Preset] = {
     "t5-v1_1-large": Preset(
         about="T5 1.1 and Flan large", vocab_size=T5_VOCABULARY, shape=_t5_v1_1(1024, 2816, 24, 16)
     ),
+    "t5-v1_1-xl": Preset(about="T5 1.1 and Flan XL", vocab_size=T5_VOCABULARY, shape=_t5_v1_1(2048, 5120, 24, 32)),
+    "t5-v1_1-xxl": Preset(about="T5 1.1 and Flan XXL", vocab_size=T5_VOCABULARY, shape=_t5_v1_1(4096, 10240, 24, 64)),
 }
 
 

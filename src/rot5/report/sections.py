@@ -57,6 +57,7 @@ CURVES = (
     Curve("Learning rate", "", r"optim/(lr)", zero=True, form=".2g"),
     Curve("Speed", "story tokens per second", r"speed/(story_tokens)_per_second", zero=True, form=",.0f"),
     Curve("Fill", "% of positions with a token", r"data/(.+)_fill", scale=100, form=".1f"),
+    Curve("Waiting for batches", "% of the time of training", r"data/(wait)_share", zero=True, scale=100, form=".2f"),
     Curve("Gradient norm", "before clipping", r"optim/(gradient_norm)", log=True),
 )
 

@@ -161,4 +161,10 @@ def step_seconds(
     learnt = seconds_of(work, rates) - updated
     if checkpointing:
         learnt *= (PASSES + 1) / PASSES
-    return learnt + updated + update_flops(shape, optimizer) * rates.matmul_flop
+    return learnt + update_seconds(shape, hardware, optimizer)
+
+
+def update_seconds(shape: Rot5Config, hardware: Hardware, optimizer: str) -> float:
+    """Seconds of one update on one device that holds everything."""
+    rates = hardware.rates()
+    return parameter_counts(shape).total * rates.weight + update_flops(shape, optimizer) * rates.matmul_flop

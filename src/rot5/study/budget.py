@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from rot5.build import denoising_rows, shape
 from rot5.config import PretrainConfig
-from rot5.data.corpus import Corpus
+from rot5.data.mixture import open_corpus
 from rot5.data.tokenizer import special_ids
 from rot5.sizing.compute import training_flops
 
@@ -28,13 +27,13 @@ def with_budget(config: PretrainConfig, budget: Mapping[str, float], seconds_per
     if kind == "seconds":
         return replace(config, train=replace(config.train, steps=max(1, round(amount / seconds_per_step))))
     tokens = amount if kind == "story_tokens" else amount / flops_per_story_token(config)
-    epochs = tokens / Corpus.open(Path(config.corpus)).num_tokens
+    epochs = tokens / open_corpus(config.corpus, config.temperature).num_tokens
     return replace(config, train=replace(config.train, steps=0, epochs=epochs))
 
 
 def flops_per_story_token(config: PretrainConfig) -> float:
     """Operations of training, forward and backward, for each raw token of the corpus, at this run's objective."""
-    corpus = Corpus.open(Path(config.corpus))
+    corpus = open_corpus(config.corpus, config.temperature)
     specials = special_ids(corpus.tokenizer())
     rows = denoising_rows(corpus, specials, config.denoise, config.pack, config.seed, shuffle=True)
     plan = rows.examples.plan(np.arange(min(EXAMPLES, len(rows.examples))))

@@ -1,12 +1,11 @@
 """The law of size that the runs of a study follow: their points, the fit, and what a page shows of it."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rot5.build import shape
 from rot5.config import PretrainConfig
-from rot5.data.corpus import Corpus
+from rot5.data.mixture import open_corpus
 from rot5.data.tokenizer import special_ids
 from rot5.report.tables import Column
 from rot5.sizing.compute import working_parameters
@@ -24,7 +23,7 @@ def points(study: Study, finished: Mapping[str, Sequence[Chain]]) -> list[Point]
         for each in finished.get(variant.name, ()):
             config = each.pretrain.config
             assert isinstance(config, PretrainConfig)
-            specials = special_ids(Corpus.open(Path(config.corpus)).tokenizer())
+            specials = special_ids(open_corpus(config.corpus, config.temperature).tokenizer())
             tokens = each.pretrain.folder.metrics()[-1]["story_tokens"]
             loss = each.pretrain.folder.evaluation()["likelihood"]["overall"]["bits_per_byte"]["mean"]
             found.append(

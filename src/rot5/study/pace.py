@@ -66,5 +66,5 @@ def _timed(trainer: Trainer, batch: Batch) -> float:
     began = time.perf_counter()
     _, norm = trainer.update(host_tensors(batch.fields, trainer.device), batch.num_targets, LR)
     float(norm)  # waits for the device
-    trainer.after_update()
+    trainer.after_update(True)
     return time.perf_counter() - began

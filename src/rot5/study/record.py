@@ -1,9 +1,7 @@
 """What a study remembers between one call and the next: what its variants meant, and how long their steps took."""
 
-import contextlib
-import fcntl
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +13,6 @@ from rot5.train.run_folder import difference, filled
 
 RECORD = "study.json"
 STAGES = {"pretrain": PretrainConfig, "finetune": FinetuneConfig}
-
-
-@contextlib.contextmanager
-def sole(runs: Path) -> Iterator[int]:
-    """Keep other studies out of a folder of runs; the descriptor is handed to the runs, which hold it as well.
-
-    Raises UserError while another study, or a run that a killed one left behind, is at work there.
-    """
-    runs.mkdir(parents=True, exist_ok=True)
-    with (runs / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"{runs} is in use by another study, or by a run that one left behind: wait for it"
-            ) from error
-        yield lock.fileno()
 
 
 def check_unchanged(out: Path, meaning: Mapping[str, Any], accept: bool) -> set[str]:

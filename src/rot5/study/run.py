@@ -2,9 +2,7 @@
 
 import json
 import shlex
-import signal
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import torch
 from rot5.config import FinetuneConfig, PrepareConfig, PretrainConfig, StudyConfig
 from rot5.data.corpus import MANIFEST
 from rot5.errors import UserError
-from rot5.folders import write_json
+from rot5.folders import sole, write_json
 from rot5.recipes import command_line
 from rot5.study.compare import compare
 from rot5.study.file import Study, Variant, read_study
@@ -21,7 +19,7 @@ from rot5.study.law import law_of
 from rot5.study.pace import paces
 from rot5.study.page import write_page
 from rot5.study.reach import reach
-from rot5.study.record import check_unchanged, remember, sole
+from rot5.study.record import check_unchanged, remember
 from rot5.study.runs import Chain, chain, complete, described, identity, typed
 from rot5.study.tune import tune
 from rot5.verbs import prepare
@@ -35,7 +33,6 @@ def run(config: StudyConfig) -> None:
     out, runs = Path(config.out or f"runs/studies/{study.name}"), Path(config.runs)
     threads = max(1, torch.get_num_threads() // config.jobs)
     failed: dict[str, str] = {}
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with sole(runs) as lock:
 
         def make(chains: Sequence[Chain]) -> None:
@@ -93,7 +90,7 @@ def _prepare(study: Study, runs: Path, out: Path, accept_changes: bool) -> None:
     for name, settings in meaning.items():
         config = typed(PrepareConfig, settings, runs)
         if name in changed or not (Path(config.out) / MANIFEST).is_file():
-            prepare.run(replace(config, overwrite=True))
+            prepare.run(config, resume=name not in changed, overwrite=True)
     if meaning:
         remember(out, meaning)
 

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from rot5.config import FinetuneConfig, PretrainConfig
-from rot5.data.corpus import data_fingerprint
+from rot5.data.mixture import corpus_fingerprint
 from rot5.model.settings import resolve
 from rot5.recipes import defaults, read
 from rot5.study.budget import with_budget
 from rot5.study.file import Variant, as_yaml, merged
 from rot5.train.run_folder import RunFolder
+from rot5.train.settings import FREE
 
 DATA = ("corpus", "pairs", "validation")
 """Settings that name prepared data: a run is known by what is in it, not by where it lies."""
@@ -85,7 +86,7 @@ def chain(variant: Variant, seed: int, runs: Path, seconds_per_step: float) -> C
 
 def typed(kind: type, settings: Mapping[str, Any], runs: Path, **more: object) -> Any:
     """Settings of a verb, read and checked as a recipe is. Raises UserError for what the verb would refuse to read."""
-    with tempfile.TemporaryDirectory(dir=runs) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "study.yaml"
         path.write_text(as_yaml({**settings, **more}), encoding="utf-8")
         return read(kind, kind.__name__.removesuffix("Config").lower(), ["--config", str(path)])
@@ -101,7 +102,7 @@ def identity(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
     not at its default, so that settings which later software adds rename no run."""
     settings = described(config)
     model = {} if settings.get("init") else {"model": resolve(config.model)}
-    for key in ("checkpoint_every", "keep_checkpoints"):
+    for key in FREE:
         del settings["train"][key]
     return json.loads(json.dumps(_own(settings, defaults(type(config))) | model))
 
@@ -112,7 +113,7 @@ def described(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
     del settings["out"]
     for key in DATA:
         if key in settings:
-            settings[key] = data_fingerprint(Path(settings[key]))
+            settings[key] = corpus_fingerprint(settings[key])
     if settings.get("init"):
         settings["init"] = Path(settings["init"]).name
     return json.loads(json.dumps(settings))

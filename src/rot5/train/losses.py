@@ -1,12 +1,14 @@
 """The loss of a step, independent of how its batch is cut."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
+from rot5 import ranks
 from rot5.runtime import autocast
 
 Fields = dict[str, torch.Tensor]
@@ -56,12 +58,24 @@ def language_model_loss(model: nn.Module, device: torch.device, precision: str) 
     return loss
 
 
-def backward_step(loss: LossFunction, fields: Fields, micro_batch_rows: int, num_targets: int) -> torch.Tensor:
-    """Add the gradient of the step's objective, part by part; return the reported loss (nats per target, detached)."""
+def backward_step(
+    loss: LossFunction,
+    fields: Fields,
+    micro_batch_rows: int,
+    num_targets: int,
+    unsynced: Callable[[], AbstractContextManager] = nullcontext,
+) -> torch.Tensor:
+    """Add the gradient of the step's objective, part by part; return the reported loss (nats per target, detached).
+
+    `num_targets` are those of the step on all ranks, whose gradients are averaged behind the last part: here they are
+    multiplied by the number of ranks, and the loss is this rank's share. `unsynced` is entered for all but that part.
+    """
     total = torch.zeros((), device=fields["labels"].device)
     count = torch.full_like(total, num_targets)
-    for part in micro_batches(fields, micro_batch_rows):
-        share = loss(part, count)
-        share.objective.backward()
+    parts = micro_batches(fields, micro_batch_rows)
+    for number, part in enumerate(parts, start=1):
+        with nullcontext() if number == len(parts) else unsynced():
+            share = loss(part, count)
+            (share.objective * ranks.world_size()).backward()
         total += share.reported.detach()
     return total

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor, Replicate
 
 from rot5.model.moe import Router
 from rot5.model.positions import RelativeBias
@@ -57,7 +58,7 @@ class RmsAdamW(torch.optim.Optimizer):
         torch._foreach_mul_(squares, beta2)
         torch._foreach_addcmul_(squares, gradients, gradients, 1.0 - beta2)
 
-        scales = torch._foreach_norm(parameters)
+        scales = [_on_every_rank(norm) for norm in torch._foreach_norm(parameters)]
         torch._foreach_div_(scales, [parameter.numel() ** 0.5 for parameter in parameters])
         torch._foreach_clamp_min_(scales, SMALLEST_SCALE)
         scaled = torch._foreach_mul(means, scales)
@@ -75,6 +76,11 @@ class RmsAdamW(torch.optim.Optimizer):
             state["exp_avg"] = torch.zeros_like(parameter)
             state["exp_avg_sq"] = torch.zeros_like(parameter)
         return state
+
+
+def _on_every_rank(norm: torch.Tensor) -> torch.Tensor:
+    """The norm of a tensor that may be spread over ranks, where each knows that of its part."""
+    return norm.redistribute(placements=[Replicate()]) if isinstance(norm, DTensor) else norm
 
 
 class Together(torch.optim.Optimizer):

@@ -8,7 +8,17 @@ from pathlib import Path
 import yaml
 
 from rot5.errors import UserError
-from rot5.folders import write_json
+from rot5.folders import LOCK, write_json, write_text
+from rot5.train.settings import FREE
+
+SETTINGS, ENVIRONMENT = "config.yaml", "environment.json"
+"""What a run begins with: the environment is written first, and a folder with settings holds a run."""
+FILES = {
+    *(f"{word}{name}" for word in ("", "partial-") for name in (SETTINGS, ENVIRONMENT, "metrics.jsonl", "eval.json")),
+    *("samples.jsonl", "partial-samples.jsonl", "report.html", "tokenizer", "checkpoints", "export"),
+    *("partial-export", "old-export", "skipped-batch.npz", "partial-skipped-batch.npz"),
+}
+"""All that a run can leave."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +49,14 @@ class RunFolder:
 
     def exists(self) -> bool:
         """Whether a run was begun here."""
-        return (self.path / "config.yaml").is_file()
+        return (self.path / SETTINGS).is_file()
 
     def config(self) -> dict:
         """The resolved settings of the run."""
-        return yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+        return yaml.safe_load((self.path / SETTINGS).read_text(encoding="utf-8"))
 
     def environment(self) -> dict:
-        return json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+        return json.loads((self.path / ENVIRONMENT).read_text(encoding="utf-8"))
 
     def metrics(self) -> list[dict]:
         """Lines of metrics, oldest first; a half-written last line is left out."""
@@ -110,19 +120,32 @@ def begin_run(
     """
     run = RunFolder(path)
     if run.exists() and resume:
-        changed = difference(filled(run.config(), defaults), config)
+        changed = difference(_decisive(filled(run.config(), defaults)), _decisive(config))
         if changed:
             raise UserError(f"{path} was begun with other settings ({'; '.join(changed)}): restore them to resume")
         return run
     if run.exists() and not overwrite:
         raise UserError(f"{path} already holds a run: continue it with --resume or replace it with --overwrite")
-    if path.is_file() or (path.exists() and not run.exists() and any(path.iterdir())):
+    others = {entry.name for entry in path.iterdir()} - {LOCK} if path.is_dir() else set()
+    hardly_begun = not others or (ENVIRONMENT in others and others <= FILES) or others == {f"partial-{ENVIRONMENT}"}
+    if path.is_file() or not (run.exists() or hardly_begun):
         raise UserError(f"{path} exists and is not a run folder: choose another --out")
-    if path.exists():
-        shutil.rmtree(path)
-    path.mkdir(parents=True)
-    write_json(path / "environment.json", environment)
-    partial = path / "partial-config.yaml"
-    partial.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    partial.replace(path / "config.yaml")
+    (path / SETTINGS).unlink(missing_ok=True)
+    for name in others - {SETTINGS, ENVIRONMENT}:
+        _clear(path / name)
+    path.mkdir(parents=True, exist_ok=True)
+    write_json(path / ENVIRONMENT, environment)
+    write_text(path / SETTINGS, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     return run
+
+
+def _decisive(config: dict) -> dict:
+    """The settings without those that do not touch the result."""
+    return config | {"train": {key: value for key, value in config["train"].items() if key not in FREE}}
+
+
+def _clear(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

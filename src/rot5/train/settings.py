@@ -76,12 +76,21 @@ class TrainConfig:
     """Newest checkpoints kept."""
     log_every: int = 10
     """Steps between lines of metrics."""
+    parallel: str = "ddp"
+    """What each of several ranks holds: ddp (all of the model) or fsdp (a part of it); changes memory and speed."""
+    max_skipped_steps: int = 10
+    """Steps of the run that may be skipped, as their loss or gradient is no finite number; the next one ends it."""
+
+
+FREE = ("checkpoint_every", "keep_checkpoints", "max_skipped_steps", "parallel")
+"""Settings that change nothing of a run's result, and may be others when it is taken up."""
 
 
 OPTIMIZER_NAMES = ("muon", "adamw", "adamw_rms", "adafactor")
 SCHEDULE_NAMES = ("linear", "cosine", "constant", "wsd")
 PRECISION_NAMES = ("bf16", "float32")
 COMPILE_NAMES = ("auto", "on", "off")
+PARALLEL_NAMES = ("ddp", "fsdp")
 
 
 def problems(config: TrainConfig) -> list[str]:
@@ -91,6 +100,7 @@ def problems(config: TrainConfig) -> list[str]:
         ("schedule.name", config.schedule.name, SCHEDULE_NAMES),
         ("precision", config.precision, PRECISION_NAMES),
         ("compile", config.compile, COMPILE_NAMES),
+        ("parallel", config.parallel, PARALLEL_NAMES),
     ):
         if value not in names:
             found.append(f"train.{key} {value!r} is not one of {', '.join(names)}")
@@ -116,8 +126,9 @@ def problems(config: TrainConfig) -> list[str]:
     for key in ("warmup_fraction", "decay_fraction", "final_fraction"):
         if not 0 <= getattr(config.schedule, key) <= 1:
             found.append(f"train.schedule.{key} {getattr(config.schedule, key)} must be between 0 and 1")
-    if config.evaluate_every < 0:
-        found.append(f"train.evaluate_every {config.evaluate_every} is negative")
+    for key in ("evaluate_every", "max_skipped_steps"):
+        if getattr(config, key) < 0:
+            found.append(f"train.{key} {getattr(config, key)} is negative")
     name = config.optimizer.name
     if name not in OPTIMIZER_NAMES:
         found.append(f"train.optimizer.name {name!r} is unknown: {nearest(name, OPTIMIZER_NAMES)}")
@@ -127,6 +138,8 @@ def problems(config: TrainConfig) -> list[str]:
     for key in ("beta1", "beta2", "momentum"):
         if not 0 <= getattr(config.optimizer, key) < 1:
             found.append(f"train.optimizer.{key} {getattr(config.optimizer, key)} must be at least 0 and below 1")
+    if config.parallel == "fsdp" and name == "adafactor":
+        found.append("train.parallel fsdp has no adafactor, as torch's knows no sharded tensors: use another optimizer")
     if config.optimizer.weight_decay < 0:
         found.append(f"train.optimizer.weight_decay {config.optimizer.weight_decay} is negative")
     return found

@@ -1,11 +1,12 @@
 """`rot5 evaluate`: likelihood and summaries of a model on prepared data, or summaries that somebody else wrote."""
 
-import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
 
+from rot5 import ranks
 from rot5.build import (
     DEFAULT,
     EVALUATION_SEED,
@@ -18,7 +19,7 @@ from rot5.build import (
 )
 from rot5.config import EvaluateConfig
 from rot5.data.batches import PackedRows
-from rot5.data.corpus import MANIFEST, Corpus, PairCorpus
+from rot5.data.corpus import MANIFEST, Corpus, PairCorpus, read_manifest
 from rot5.data.denoise import DenoiseConfig, Denoised
 from rot5.data.packing import PackConfig
 from rot5.data.pairs import Pairs
@@ -29,7 +30,7 @@ from rot5.evaluate.answers import first_pairs, score_predictions, timed_summarie
 from rot5.evaluate.likelihood import as_table, measure_texts
 from rot5.evaluate.predictions import read_predictions
 from rot5.evaluate.spelled import measure_spelled
-from rot5.folders import write_json
+from rot5.folders import sole, write_json
 from rot5.generate.settings import GenerateConfig, problems
 from rot5.load import Loaded, load
 from rot5.report.tables import (
@@ -83,20 +84,30 @@ def run(config: EvaluateConfig) -> None:
         raise UserError(f"objective {config.objective} masks text, and {data} holds pairs: leave it out")
     out = _place(config)
     _refuse_mixing(RunFolder(out), config)
-    if config.predictions:
-        evaluation, samples = _of_predictions(config, PairCorpus.open(Path(data)))
-    else:
-        loaded = load(config.model)
-        if kind == "pairs":
-            evaluation, samples = _of_pairs(config, loaded, PairCorpus.open(Path(data)), settings)
-        else:
-            evaluation, samples = {"likelihood": _of_text(config, loaded, Corpus.open(Path(data)), folder)}, None
-    out.mkdir(parents=True, exist_ok=True)
-    target = RunFolder(out)
-    if samples is not None:
-        write_samples(target.samples_file, samples)
-    write_json(target.evaluation_file, target.evaluation() | {"system": _system(config)} | evaluation)
+    with sole(out) if ranks.is_main() else nullcontext():
+        evaluation, samples = _evaluated(config, data, kind, settings, folder)
+        if not ranks.is_main():
+            return
+        target = RunFolder(out)
+        if samples is not None:
+            write_samples(target.samples_file, samples)
+        write_json(target.evaluation_file, target.evaluation() | {"system": _system(config)} | evaluation)
     show(evaluation)
+
+
+def _evaluated(
+    config: EvaluateConfig, data: str, kind: str, settings: GenerateConfig, folder: RunFolder
+) -> tuple[dict, list[dict] | None]:
+    """The tables, and samples where summaries are judged; of data that is as it was written."""
+    if kind == "pairs":
+        pairs = PairCorpus.open(Path(data))
+        pairs.verify()
+        if config.predictions:
+            return _of_predictions(config, pairs)
+        return _of_pairs(config, load(config.model), pairs, settings)
+    loaded, corpus = load(config.model), Corpus.open(Path(data))
+    corpus.verify()
+    return {"likelihood": _of_text(config, loaded, corpus, folder)}, None
 
 
 def show(evaluation: dict) -> None:
@@ -117,10 +128,9 @@ def show(evaluation: dict) -> None:
 
 
 def _kind(folder: Path) -> str:
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
+    if not (folder / MANIFEST).is_file():
         raise UserError(f"{folder} holds no prepared data: make it with `rot5 prepare`")
-    return json.loads(manifest.read_text(encoding="utf-8"))["kind"]
+    return read_manifest(folder)["kind"]
 
 
 def _place(config: EvaluateConfig) -> Path:

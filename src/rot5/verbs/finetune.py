@@ -1,11 +1,14 @@
 """`rot5 finetune`: a model tuned on (text, summary) pairs."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
-from rot5.build import complete, finetuning
+from rot5 import ranks
+from rot5.build import Job, complete, finetuning
 from rot5.config import FinetuneConfig
 from rot5.data.corpus import PairCorpus
 from rot5.evaluate.answers import evaluate_summaries
+from rot5.folders import sole
 from rot5.generate.settings import GenerateConfig
 from rot5.load import load
 from rot5.report.page import write_report
@@ -15,8 +18,17 @@ from rot5.verbs.evaluate import show
 
 def run(config: FinetuneConfig, *, resume: bool = False, overwrite: bool = False) -> None:
     """Train to the end, write and score summaries of validation texts, export and report."""
-    job = finetuning(config, resume=resume, overwrite=overwrite)
-    complete(job, resume=resume)
+    with sole(Path(config.out)) if ranks.is_main() else nullcontext():
+        job = finetuning(config, resume=resume, overwrite=overwrite)
+        complete(job, resume=resume)
+        _judge(job, config)
+        if ranks.is_main():
+            show(job.run.evaluation())
+            print(write_report(job.run.path))
+
+
+def _judge(job: Job, config: FinetuneConfig) -> None:
+    """Write summaries, each rank its share, and score them."""
     if config.summaries:
         table, samples, seconds = evaluate_summaries(
             load(str(job.run.path)),
@@ -24,8 +36,7 @@ def run(config: FinetuneConfig, *, resume: bool = False, overwrite: bool = False
             config.summaries,
             GenerateConfig(max_new_tokens=config.max_new_tokens),
         )
-        write_samples(job.run.samples_file, samples)
-        job.run.add_evaluation("summaries", table)
-        print(f"{len(samples):,} summaries written in {seconds:.1f} s")
-    show(job.run.evaluation())
-    print(write_report(job.run.path))
+        if ranks.is_main():
+            write_samples(job.run.samples_file, samples)
+            job.run.add_evaluation("summaries", table)
+            print(f"{len(samples):,} summaries written in {seconds:.1f} s")

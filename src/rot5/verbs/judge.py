@@ -15,7 +15,7 @@ from rot5.evaluate.completion_measures import measure_completions
 from rot5.evaluate.completions import SampleConfig
 from rot5.evaluate.judge import Answers, Endpoint, Judge
 from rot5.evaluate.rubric import Grades, Opening
-from rot5.folders import write_json
+from rot5.folders import LOCK, sole, write_json
 from rot5.report.judged import (
     AGE_COLUMNS,
     GRADE_COLUMNS,
@@ -44,6 +44,20 @@ def run(config: JudgeConfig) -> None:
     key = judge.key_of_environment() if endpoint else ""
     openings = rubric.read_openings(Path(config.prompts))
     training = Corpus.open(Path(config.training)) if config.training else None
+    with sole(Path(config.out)):
+        found = _judge(config, drawing, endpoint, key, openings, training)
+    show(found)
+
+
+def _judge(
+    config: JudgeConfig,
+    drawing: SampleConfig,
+    endpoint: Endpoint | None,
+    key: str,
+    openings: list[Opening],
+    training: Corpus | None,
+) -> dict:
+    """Do what is missing in the folder, and give what its judge.json says."""
     out = Path(config.out)
     drawn = {
         "model": config.model,
@@ -59,7 +73,7 @@ def run(config: JudgeConfig) -> None:
     protocol = drawn | graded.pop("protocol", {}) | ({"training": config.training} if training else {})
     found = {"protocol": protocol, **graded, "offline": offline}
     write_json(out / "judge.json", found)
-    show(found)
+    return found
 
 
 def show(found: dict) -> None:
@@ -163,7 +177,7 @@ def _completed(out: Path, openings: list[Opening], drawn: dict, drawing: SampleC
             raise UserError(f"{note} is not JSON: choose another --out") from error
         if changed := difference(before, drawn):
             raise UserError(f"{out} holds completions of other settings ({'; '.join(changed)}): choose another --out")
-    elif out.is_file() or (out.is_dir() and any(out.iterdir())):
+    elif out.is_file() or (out.is_dir() and any(entry.name != LOCK for entry in out.iterdir())):
         raise UserError(f"{out} exists and is no folder of this verb (no completions.json): choose another --out")
     texts = completions.read_completions(file, len(openings), drawing.samples)
     if len(texts) == len(openings):

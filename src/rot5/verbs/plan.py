@@ -15,6 +15,7 @@ from rot5.model.costs import forward_flops, parameter_counts
 from rot5.model.presets import PRESETS, Preset, find_preset
 from rot5.report.tables import Column, text_table
 from rot5.sizing.calibration import calibrate
+from rot5.sizing.cluster import Cluster, fleet
 from rot5.sizing.compute import working_parameters
 from rot5.sizing.estimate import Estimate, estimate
 from rot5.sizing.laws import CHINCHILLA, Law, Optimum, ParametricLaw, PowerLaw, budget, optimal, read_laws
@@ -24,7 +25,7 @@ from rot5.train.settings import OPTIMIZER_NAMES
 
 EVERY = "all"
 HERE = "here"
-WIDTH = 120
+WIDTH = 128
 """Columns that the table of all presets takes; narrower terminals wrap it, and lose no digits."""
 
 COSTS = (
@@ -199,11 +200,45 @@ def _print_training(config: PlanConfig, console: Console) -> None:
             print(
                 f"{name}: {memory.total / 1e9:.1f} GB are more than the {hardware.memory / 1e9:.1f} GB that there are"
             )
+    if config.devices > Cluster().devices_of_a_node:
+        _print_cluster(Rot5Config(vocab_size=vocabulary, **preset.shape), found, hardware, config, console)
     basis = "measured here" if hardware.measured else "a data sheet, unmeasured"
     print(
-        f"\n{hardware.name}: rates from {basis}; devices are taken to work together without loss. total is the peak: "
+        f"\n{hardware.name}: rates from {basis}; Hours is without what devices tell each other. total is the peak: "
         "not all\nparts are there at once. Sharded weights, gradients and optimizer state are cut over all devices; "
         "gathered are the\ntoken tables and two layers, whole while they are worked with."
+    )
+
+
+def _print_cluster(
+    shape: Rot5Config, found: Estimate, hardware: Hardware, config: PlanConfig, console: Console
+) -> None:
+    """What so many devices add: the network, checkpoints and failures."""
+    cluster = Cluster()
+    each = fleet(shape, found, config.tokens, hardware, config.devices, config.optimizer, cluster)
+    rows = {
+        "Weights and gradients through the network, GB a step": f"{each.sent / 1e9:,.0f}",
+        "Seconds of that": f"{each.sending:.2f}",
+        "Seconds of a step without it": f"{each.computing:.2f}",
+        "Seconds of a step": f"{each.step:.2f}",
+        "Checkpoint, GB": f"{each.checkpoint / 1e9:,.0f}",
+        "Seconds in which it stops training": f"{each.copying:.2f}",
+        "Seconds until it is written": f"{each.writing:.1f}",
+        "Failures a day": f"{each.failures_a_day:.2f}",
+        "Minutes from one checkpoint to the next": f"{each.interval / 60:.1f}",
+        "Lost to copies, repeated work and restarts": f"{100 * each.lost:.2f} %",
+        "Lost work a day, hours": f"{24 * each.lost:.2f}",
+        "Tokens read, MB/s": f"{each.read / 1e6:,.1f}",
+        "Days in all": f"{each.days:,.1f}",
+    }
+    table = [{"what": what, "value": value} for what, value in rows.items()]
+    columns = (Column("what", f"{config.devices} devices, sharded", text=True), Column("value", "", text=True))
+    console.print(text_table(table, columns))
+    print(
+        f"Nodes of {cluster.devices_of_a_node}; {cluster.outside * 8 / 1e9:.0f} Gb/s for each device between nodes, of "
+        f"which {cluster.reached:.0%} are reached; a device fails every {cluster.between_failures / 3600:,.0f} hours, "
+        f"and {cluster.restart / 60:.0f} minutes\nlater the run goes on; {cluster.storage / 1e9:.0f} GB/s to the disk. "
+        "None of it is measured here."
     )
 
 

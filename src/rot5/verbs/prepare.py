@@ -1,43 +1,74 @@
 """`rot5 prepare`: text or pairs into a corpus."""
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
 from rot5.config import PrepareConfig
 from rot5.data import sources
-from rot5.data.corpus import prepare, prepare_pairs
+from rot5.data.corpus import Corpus, PairCorpus, noted_progress, prepare, prepare_pairs, tidy
 from rot5.data.tokenizer import build_tokenizer, load_tokenizer, prune_tokenizer
 from rot5.errors import UserError
+from rot5.folders import unfinished
 
 
-def run(config: PrepareConfig) -> None:
+def run(config: PrepareConfig, *, resume: bool = False, overwrite: bool = False) -> None:
     """Write the corpus and print its counts."""
     out = Path(config.out)
-    if out.exists() and not config.overwrite:
-        raise UserError(f"{out} already exists: replace it with --overwrite true or choose another --out")
-    tokenizer = _tokenizer(config)
-    if config.prune:
-        tokenizer = prune_tokenizer(tokenizer, _all_text(config), config.num_sentinels)
-    source = config.source.name
+    settings = _settings(config)
+    if resume:
+        tidy(out)
+        if out.exists() and not noted_progress(out, settings):
+            _tell(out, (PairCorpus if config.pairs else Corpus).open(out).manifest)
+            return
+    elif out.exists() and not overwrite:
+        raise UserError(f"{out} already exists: replace it with --overwrite or choose another --out")
+    tokenizer = _begun_tokenizer(out, settings) if resume else None
+    if tokenizer is None:
+        tokenizer = _tokenizer(config)
+        if config.prune:
+            tokenizer = prune_tokenizer(tokenizer, _all_text(config), config.num_sentinels)
+    common: dict[str, Any] = {"source": config.source.name, "settings": settings, "resume": resume}
     if config.pairs:
-        manifest = prepare_pairs(sources.pairs(config.source), tokenizer, out, source=source)
-        print(f"{out}: {manifest['pairs']:,} pairs, vocabulary {len(tokenizer):,}")
+        _tell(out, prepare_pairs(sources.pairs(config.source), tokenizer, out, **common))
+    else:
+        _tell(out, prepare(sources.documents(config.source), tokenizer, out, **common))
+
+
+def _tell(out: Path, manifest: dict[str, Any]) -> None:
+    if manifest["kind"] == "pairs":
+        print(f"{out}: {manifest['pairs']:,} pairs, vocabulary {manifest['inputs']['vocab_size']:,}")
         return
-    manifest = prepare(sources.documents(config.source), tokenizer, out, source=source)
     print(
         f"{out}: {manifest['documents']:,} documents, {manifest['tokens']:,} tokens, {manifest['bytes']:,} bytes, "
-        f"vocabulary {len(tokenizer):,}"
+        f"vocabulary {manifest['vocab_size']:,}"
     )
+
+
+def _settings(config: PrepareConfig) -> dict[str, Any]:
+    """What a stopped preparation must have been begun with to be taken up: the settings, and the size of the text."""
+    path = Path(config.source.name)
+    files = [path] if path.is_file() else sorted(path.rglob("*.txt"))
+    return {**asdict(config), "out": "", "bytes": sum(file.stat().st_size for file in files)}
+
+
+def _begun_tokenizer(out: Path, settings: dict[str, Any]) -> PreTrainedTokenizerFast | None:
+    """The tokenizer of a preparation that was stopped on the way."""
+    return load_tokenizer(_saved_tokenizer(unfinished(out))) if noted_progress(out, settings) else None
 
 
 def _tokenizer(config: PrepareConfig) -> PreTrainedTokenizerFast:
     """A new tokenizer, or that of a folder: a tokenizer, a corpus, pairs, a run or an exported model."""
     if config.tokenizer == "mistral":
         return build_tokenizer(config.num_sentinels)
-    folder = Path(config.tokenizer)
+    return load_tokenizer(_saved_tokenizer(Path(config.tokenizer)))
+
+
+def _saved_tokenizer(folder: Path) -> Path:
     inner = [folder / "tokenizer", folder / "inputs" / "tokenizer"]
-    return load_tokenizer(next((path for path in inner if path.is_dir()), folder))
+    return next((path for path in inner if path.is_dir()), folder)
 
 
 def _all_text(config: PrepareConfig):

@@ -47,7 +47,7 @@ def test_the_same_documents_are_the_same_work_packed_or_padded():
         f"{side}_segment_ids": np.concatenate([np.repeat([1, 2, 3], each), np.zeros(7, np.int64)])[None]
         for side, each in zip(("encoder", "decoder"), lengths, strict=True)
     }
-    packed = Batch(fields, np.array([[5, 6, 7, -1]]), np.array([[0, 0, 0, -1]]), 90)
+    packed = Batch(fields, np.array([[5, 6, 7, -1]]), np.array([[0, 0, 0, -1]]), 90, 0)
     padded = PaddedBatch({"input_ids": torch.zeros(3, 25), "labels": torch.zeros(3, 12)}, *lengths, 90)
     assert packed_flops(SHAPE, packed) == padded_flops(SHAPE, padded) > 0
 

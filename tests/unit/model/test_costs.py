@@ -46,6 +46,8 @@ T5 = {
     "t5-v1_1-small": {"d_model": 512, "d_ff": 1024, "num_layers": 8, "num_heads": 6},
     "t5-v1_1-base": {"d_model": 768, "d_ff": 2048, "num_layers": 12, "num_heads": 12},
     "t5-v1_1-large": {"d_model": 1024, "d_ff": 2816, "num_layers": 24, "num_heads": 16},
+    "t5-v1_1-xl": {"d_model": 2048, "d_ff": 5120, "num_layers": 24, "num_heads": 32},
+    "t5-v1_1-xxl": {"d_model": 4096, "d_ff": 10240, "num_layers": 24, "num_heads": 64},
 }
 """What the published configurations say."""
 
@@ -56,6 +58,8 @@ PUBLISHED = {
     "t5-v1_1-small": 76_961_152,
     "t5-v1_1-base": 247_577_856,
     "t5-v1_1-large": 783_150_080,
+    "t5-v1_1-xl": 2_849_757_184,
+    "t5-v1_1-xxl": 11_135_332_352,
 }
 """Parameters of the published models. transformers builds T5 1.1 with a tied head and unties it for their weights."""
 
