@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from rot5.errors import UserError
 
@@ -48,13 +49,26 @@ def joined() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
+    backend = "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank())
-        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=TIMEOUT)
-    else:
-        dist.init_process_group("gloo", timeout=TIMEOUT)
+        backend = "cpu:gloo,cuda:nccl"
+    store, number, size = next(rendezvous("env://", timeout=TIMEOUT))
+    dist.init_process_group(
+        backend, store=dist.PrefixStore(_attempt(), store), rank=number, world_size=size, timeout=TIMEOUT
+    )
     yield
     dist.destroy_process_group()  # not behind an exception: the others may be gone, and would be waited for
+
+
+def _attempt() -> str:
+    """What tells the addresses of these processes from those of their dead predecessors.
+
+    On a single machine torchrun restarts them with the same store. On several it makes a new one, and each machine
+    counts restarts of its own, so that the count is no name there.
+    """
+    alone = os.environ.get("GROUP_WORLD_SIZE", "1") == "1"
+    return f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}" if alone else "attempt"
 
 
 def on_main(action: Callable[[], Value]) -> Value:

@@ -1,6 +1,7 @@
 """One model on many ranks: a copy on each (DDP), or a part on each (FSDP2). Gradients are averaged over ranks."""
 
 import contextlib
+import warnings
 
 import torch
 from torch import nn
@@ -19,7 +20,9 @@ def spread(model: Rot5ForConditionalGeneration, how: str) -> nn.Module:
     if ranks.world_size() == 1:
         return model
     if how == "ddp":
-        return DistributedDataParallel(model, broadcast_buffers=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")  # 2.11 knows no other name
+            return DistributedDataParallel(model, broadcast_buffers=False)
     mesh = init_device_mesh(model.device.type, (ranks.world_size(),))
     for layer in [*model.encoder.layers, *model.decoder.layers]:
         fully_shard(layer, mesh=mesh)
