@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from rot5.errors import UserError
@@ -55,7 +56,7 @@ def joined() -> Iterator[None]:
         backend = "cpu:gloo,cuda:nccl"
     store, number, size = next(rendezvous("env://", timeout=TIMEOUT))
     dist.init_process_group(
-        backend, store=dist.PrefixStore(_attempt(), store), rank=number, world_size=size, timeout=TIMEOUT
+        backend, store=PrefixStore(_attempt(), store), rank=number, world_size=size, timeout=TIMEOUT
     )
     yield
     dist.destroy_process_group()  # not behind an exception: the others may be gone, and would be waited for
