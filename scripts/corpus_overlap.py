@@ -4,7 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from rot5.data.corpus import MANIFEST, Corpus, PairCorpus, documents
+from rot5.data.corpus import Corpus, PairCorpus, documents
+from rot5.data.manifest import MANIFEST
 from rot5.evaluate.overlap import RUN, overlaps
 from rot5.evaluate.text_measures import cut_words
 from rot5.folders import write_json

@@ -44,7 +44,8 @@ from rot5.bench.steps import TrainingStep, rows_of
 from rot5.build import new_model, shape
 from rot5.config import BenchConfig
 from rot5.data import sources
-from rot5.data.corpus import Corpus, prepare
+from rot5.data.corpus import Corpus
+from rot5.data.preparing import prepare
 from rot5.data.tokenizer import build_tokenizer, special_ids
 from rot5.folders import write_json
 from rot5.model.settings import ModelConfig

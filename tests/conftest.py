@@ -34,7 +34,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `stories`, `validation`, `pairs` and `held-out` of StoryWorld, all with one small tokenizer."""
     from rot5.data import sources
-    from rot5.data.corpus import prepare, prepare_pairs
+    from rot5.data.preparing import prepare, prepare_pairs
     from rot5.data.tokenizer import build_tokenizer, prune_tokenizer
 
     folder = tmp_path_factory.mktemp("corpora")

@@ -17,8 +17,9 @@ from rot5 import ranks, runtime
 from rot5.config import FinetuneConfig, PretrainConfig
 from rot5.data import denoise, packing
 from rot5.data.batches import Examples, PackedRows
-from rot5.data.corpus import Corpus, PairCorpus, Verification, data_fingerprint
+from rot5.data.corpus import Corpus, PairCorpus, Verification
 from rot5.data.denoise import DenoiseConfig, Denoised, DenoiserConfig
+from rot5.data.manifest import data_fingerprint
 from rot5.data.mixture import Mixture, open_corpus
 from rot5.data.packing import PackConfig
 from rot5.data.pairs import Pairs

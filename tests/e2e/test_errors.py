@@ -13,7 +13,8 @@ import pytest
 from rot5.build import pretraining
 from rot5.config import PretrainConfig
 from rot5.data import sources
-from rot5.data.corpus import Corpus, prepare, prepare_pairs
+from rot5.data.corpus import Corpus
+from rot5.data.preparing import prepare, prepare_pairs
 from rot5.data.tokenizer import prune_tokenizer
 from rot5.recipes import read
 

@@ -30,7 +30,7 @@ os.environ["TQDM_DISABLE"] = "1"
 from forked import call
 from safetensors.numpy import load_file
 
-from rot5.data import corpus
+from rot5.data import preparing
 
 TIMED = ("seconds", "speed/story_tokens_per_second", "speed/model_flops_per_second", "data/wait_share")
 UNLIKE = ("environment.json", "report.html")
@@ -225,8 +225,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--verbs", default="prepare,pretrain,finetune,evaluate")
     settings = parser.parse_args()
-    corpus._TOKENS_PER_NOTE = 3000
-    corpus._CHARACTERS_PER_BATCH = 8000
+    preparing._TOKENS_PER_NOTE = 3000
+    preparing._CHARACTERS_PER_BATCH = 8000
     draw = random.Random(settings.seed)
     kills: Counter[str] = Counter()
     failed: list[dict] = []

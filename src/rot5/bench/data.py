@@ -17,10 +17,11 @@ from rot5.bench.steps import WARM_UP, TrainingStep, corpus_of
 from rot5.build import denoising_rows, new_model
 from rot5.config import BenchConfig
 from rot5.data.batches import PackedRows, prefetch
-from rot5.data.corpus import Corpus, documents, prepare
+from rot5.data.corpus import Corpus, documents
 from rot5.data.denoise import DenoiseConfig, Denoised
 from rot5.data.order import Order
 from rot5.data.packing import pack
+from rot5.data.preparing import prepare
 from rot5.data.ragged import Ragged
 from rot5.data.tokenizer import special_ids, text_encoder
 from rot5.model.settings import ModelConfig

@@ -17,8 +17,9 @@ from rot5.build import denoising_rows
 from rot5.config import BenchConfig
 from rot5.data import sources
 from rot5.data.batches import Batch, PackedRows
-from rot5.data.corpus import Corpus, prepare
+from rot5.data.corpus import Corpus
 from rot5.data.denoise import DenoiseConfig
+from rot5.data.preparing import prepare
 from rot5.data.tokenizer import build_tokenizer, special_ids
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration

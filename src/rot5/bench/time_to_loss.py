@@ -19,7 +19,8 @@ from rot5.bench.kept import KeptRuns
 from rot5.bench.race import race
 from rot5.bench.recipes_raced import ORIGINAL, OURS, RECIPES, SHORTER, Recipe
 from rot5.config import BenchConfig
-from rot5.data.corpus import Corpus, data_fingerprint
+from rot5.data.corpus import Corpus
+from rot5.data.manifest import data_fingerprint
 from rot5.errors import UserError
 from rot5.evaluate.intervals import over_seeds
 from rot5.report.charts import Chart, Series

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from transformers import PreTrainedTokenizerFast
 
-from rot5.data.corpus import Corpus, data_fingerprint
+from rot5.data.corpus import Corpus
+from rot5.data.manifest import data_fingerprint
 from rot5.data.order import Order, Pieces, permutation
 from rot5.data.ragged import Ragged
 from rot5.errors import UserError

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from rot5 import ranks
-from rot5.data.corpus import PairCorpus, data_fingerprint
+from rot5.data.corpus import PairCorpus
+from rot5.data.manifest import data_fingerprint
 from rot5.data.sources import Pair
 from rot5.evaluate.facts import content
 from rot5.evaluate.summaries import compare_predictions, compare_systems, score_summaries

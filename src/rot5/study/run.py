@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from rot5.config import FinetuneConfig, PrepareConfig, PretrainConfig, StudyConfig
-from rot5.data.corpus import MANIFEST
+from rot5.data.manifest import MANIFEST
 from rot5.errors import UserError
 from rot5.folders import sole, write_json
 from rot5.recipes import command_line

@@ -19,8 +19,9 @@ from rot5.build import (
 )
 from rot5.config import EvaluateConfig
 from rot5.data.batches import PackedRows
-from rot5.data.corpus import MANIFEST, Corpus, PairCorpus, read_manifest
+from rot5.data.corpus import Corpus, PairCorpus
 from rot5.data.denoise import DenoiseConfig, Denoised
+from rot5.data.manifest import MANIFEST, read_manifest
 from rot5.data.packing import PackConfig
 from rot5.data.pairs import Pairs
 from rot5.data.sources import Pair

@@ -8,7 +8,8 @@ from transformers import PreTrainedTokenizerFast
 
 from rot5.config import PrepareConfig
 from rot5.data import sources
-from rot5.data.corpus import Corpus, PairCorpus, noted_progress, prepare, prepare_pairs, tidy
+from rot5.data.corpus import Corpus, PairCorpus
+from rot5.data.preparing import noted_progress, prepare, prepare_pairs, tidy
 from rot5.data.tokenizer import build_tokenizer, load_tokenizer, prune_tokenizer
 from rot5.errors import UserError
 from rot5.folders import unfinished

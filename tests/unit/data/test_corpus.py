@@ -7,8 +7,9 @@ import pickle
 import numpy as np
 import pytest
 
-from rot5.data import corpus as module
-from rot5.data.corpus import Corpus, PairCorpus, prepare, prepare_pairs
+from rot5.data import preparing as module
+from rot5.data.corpus import Corpus, PairCorpus
+from rot5.data.preparing import prepare, prepare_pairs
 from rot5.data.sources import Pair
 from rot5.data.tokenizer import build_tokenizer, fingerprint, prune_tokenizer, special_ids, text_encoder
 from rot5.errors import UserError

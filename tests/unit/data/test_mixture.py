@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from rot5.data import sources
-from rot5.data.corpus import Corpus, prepare
+from rot5.data.corpus import Corpus
 from rot5.data.mixture import BLOCK, MixedOrder, corpus_fingerprint, open_corpus
 from rot5.data.order import Order
+from rot5.data.preparing import prepare
 from rot5.errors import UserError
 
 SHARES = (0.55, 0.3, 0.15)

@@ -11,9 +11,10 @@ from transformers import T5ForConditionalGeneration as T5
 
 from rot5.build import EVALUATION_SEED, denoising_rows, score
 from rot5.data.batches import PackedRows
-from rot5.data.corpus import Corpus, prepare
+from rot5.data.corpus import Corpus
 from rot5.data.denoise import DenoiseConfig, DenoiserConfig
 from rot5.data.packing import PackConfig
+from rot5.data.preparing import prepare
 from rot5.data.tokenizer import build_tokenizer, byte_lengths, prune_tokenizer, special_ids
 from rot5.errors import UserError
 from rot5.evaluate.likelihood import as_table

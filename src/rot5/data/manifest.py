@@ -1,0 +1,97 @@
+"""Manifests of prepared data: what there is, and how to tell that it is as it was written."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from rot5.errors import UserError
+from rot5.folders import write_json
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+SEAL = "seal"
+"""Of a manifest: the sha256 of all else in it."""
+
+
+def data_fingerprint(folder: Path) -> str:
+    """A fingerprint of prepared text or pairs: of tokens and tokenizer, wherever they lie and came from."""
+
+    def without_origin(found: dict) -> dict:
+        return {key: value for key, value in found.items() if key not in ("source", "licence", SEAL)}
+
+    found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"), object_hook=without_origin)
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def write_sealed(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Write a manifest with its seal, and return it."""
+    manifest = manifest | {SEAL: _digest(manifest)}
+    write_json(folder / MANIFEST, manifest)
+    return manifest
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def open_manifest(folder: Path, kind: str) -> dict[str, Any]:
+    """The manifest of a folder of that kind whose files are all there in full length."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise UserError(f"no corpus at {folder}: prepare one")
+    manifest = read_manifest(folder)
+    found, told = (manifest["kind"], manifest["format"]), manifest.get(SEAL)
+    if found != (kind, FORMAT):
+        raise UserError(f"{folder} holds {found[0]} in format {found[1]}, not {kind} in format {FORMAT}")
+    if told and told != _digest({key: value for key, value in manifest.items() if key != SEAL}):
+        raise UserError(f"the corpus at {folder} is damaged: {MANIFEST} has changed; prepare it again")
+    for name, seal in manifest["files"].items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise UserError(f"{path} names {name}, which is outside of its folder: prepare it again")
+        if not (folder / name).is_file() or (folder / name).stat().st_size != seal["size"]:
+            raise UserError(f"the corpus at {folder} is incomplete: {name} is missing or cut short; prepare it again")
+    return manifest
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of prepared text or pairs. Raises UserError if it is none."""
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        manifest = None
+    if not (isinstance(manifest, dict) and _is_manifest(manifest)):
+        raise UserError(f"{path} is no manifest of prepared data: prepare it again")
+    return manifest
+
+
+def _is_manifest(found: dict[str, Any]) -> bool:
+    """Whether all that is read of a manifest is there and of its type."""
+    counts = {"documents": ("documents", "tokens", "bytes", "vocab_size"), "pairs": ("pairs",)}
+    kind, files = found.get("kind"), found.get("files")
+    if not (
+        isinstance(kind, str) and kind in counts and isinstance(files, dict) and isinstance(found.get("format"), int)
+    ):
+        return False
+    numbers = [found.get(key) for key in counts[kind]]
+    sealed = all(
+        isinstance(seal, dict) and isinstance(seal.get("size"), int) and isinstance(seal.get("sha256"), str)
+        for seal in files.values()
+    )
+    texts = [found.get(key) for key in ("tokenizer", "source", "licence")]
+    counted = all(isinstance(number, int) and number >= 0 for number in numbers)
+    return sealed and counted and all(isinstance(text, str) for text in texts)
+
+
+def verify_files(folder: Path, manifest: dict[str, Any]) -> None:
+    """Read every file and raise UserError if one is not as it was written."""
+    for name, seal in manifest["files"].items():
+        if seal_of(folder / name) != seal:
+            raise UserError(f"the corpus at {folder} is damaged: {name} has changed; prepare it again")
+
+
+def seal_of(path: Path) -> dict[str, Any]:
+    """Size and sha256 of a file."""
+    with open(path, "rb") as file:
+        return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
