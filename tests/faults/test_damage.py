@@ -1,5 +1,6 @@
 """Damage to checkpoints and corpora is found, or harmless; a full disk leaves what was there."""
 
+import json
 import os
 import random
 import shutil
@@ -158,3 +159,14 @@ def test_a_full_disk_ends_a_command_in_one_line(settings, small_disk, rot5):
     assert done.code == 2 and done.err.count("\n") == 1 and "no space left on" in done.err.lower()
     filler.unlink()
     assert Path(small_disk / "run").is_dir()
+
+
+@pytest.mark.parametrize("key", ["tokens", "bytes", "vocab_size"])
+def test_a_count_that_was_changed_in_a_manifest_is_told(corpora, tmp_path, key):
+    """No file shows that these are wrong; the manifest's own seal does."""
+    shutil.copytree(corpora / "stories", tmp_path / "stories")
+    path = tmp_path / "stories" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {key: manifest[key] + 1}))
+    with pytest.raises(UserError, match="damaged: manifest.json has changed"):
+        Corpus.open(tmp_path / "stories")
