@@ -168,5 +168,5 @@ def test_a_count_that_was_changed_in_a_manifest_is_told(corpora, tmp_path, key):
     path = tmp_path / "stories" / "manifest.json"
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps(manifest | {key: manifest[key] + 1}))
-    with pytest.raises(UserError, match="damaged: manifest.json has changed"):
+    with pytest.raises(UserError, match=r"damaged: manifest\.json has changed"):
         Corpus.open(tmp_path / "stories")
