@@ -240,7 +240,7 @@ def corpora(options: argparse.Namespace) -> None:
     folders = {"train": "corpus", "test": "validation"}
     for split, name in folders.items():
         limit = 100 if options.smoke else STORIES[split]
-        stories = sources.documents(sources.SourceConfig(name="storyworld", limit=limit, split=split))
+        stories = sources.Documents(sources.SourceConfig(name="storyworld", limit=limit, split=split))
         folder = Path(options.scratch) / name
         prepare(stories, tokenizer, folder, source="storyworld")
         setattr(options, name, str(folder))

@@ -42,10 +42,10 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def source(**settings):
         return sources.SourceConfig(name="storyworld", **settings)
 
-    texts = list(sources.documents(source(limit=300)))
+    texts = list(sources.Documents(source(limit=300)))
     tokenizer = prune_tokenizer(build_tokenizer(64), texts, 64)
     prepare(texts, tokenizer, folder / "stories", source="storyworld")
-    prepare(sources.documents(source(limit=40, split="test")), tokenizer, folder / "validation", source="storyworld")
+    prepare(sources.Documents(source(limit=40, split="test")), tokenizer, folder / "validation", source="storyworld")
     prepare_pairs(sources.pairs(source(limit=60)), tokenizer, folder / "pairs", source="storyworld")
     prepare_pairs(sources.pairs(source(limit=8, split="held_out")), tokenizer, folder / "held-out", source="storyworld")
     return folder

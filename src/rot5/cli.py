@@ -24,6 +24,7 @@ VERBS = {
     "demo": Verb("DemoConfig", "rot5.demo", None, "everything in one go, with a report at the end"),
     "stories": Verb("StoriesConfig", "rot5.verbs.stories", "count", "records of StoryWorld as text"),
     "prepare": Verb("PrepareConfig", "rot5.verbs.prepare", "source.name", "text or pairs into a corpus"),
+    "overlap": Verb("OverlapConfig", "rot5.verbs.overlap", "validation", "what validation texts share with training"),
     "plan": Verb("PlanConfig", "rot5.verbs.plan", "preset", "what a model costs: parameters and operations"),
     "pretrain": Verb("PretrainConfig", "rot5.verbs.pretrain", None, "a model from scratch on denoising"),
     "finetune": Verb("FinetuneConfig", "rot5.verbs.finetune", None, "a model tuned on (text, summary) pairs"),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from rot5.data.denoise import DenoiseConfig
 from rot5.data.packing import PackConfig
+from rot5.data.parts import PartsConfig
 from rot5.data.sources import SourceConfig
 from rot5.model.settings import ModelConfig
 from rot5.train.settings import TrainConfig
@@ -41,6 +42,20 @@ class PrepareConfig:
     """Keep only the pieces that this text uses: for small models, whose embedding would be most of them."""
     num_sentinels: int = 500
     """Sentinels [MASK-0], [MASK-1], … of a tokenizer made here."""
+    parts: PartsConfig = field(default_factory=PartsConfig)
+    """Text prepared in parts by several processes or machines, and without its duplicates; needs the extra `scale`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlapConfig:
+    """How much of a validation corpus stands in a training corpus: whole texts, and runs of eight words."""
+
+    validation: str
+    """Folder of prepared text or pairs whose texts are looked for."""
+    training: str
+    """Folder of prepared text or pairs in which they are looked for."""
+    out: str = ""
+    """JSON file to add the figures to."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rot5.errors import UserError
@@ -50,11 +50,16 @@ def unfinished(path: Path) -> Path:
     return _beside(path, "partial")
 
 
-def put_in_place(folder: Path) -> None:
-    """Let what was made at `unfinished(folder)` take the place of `folder`, durably."""
+def put_in_place(folder: Path, scaffold: Sequence[str] = ()) -> None:
+    """Let what was made at `unfinished(folder)` take the place of `folder`, durably.
+
+    Files of the names in `scaffold`, which tell how far it is, go at the last moment.
+    """
     partial, old = unfinished(folder), _beside(folder, "old")
     for path in [*partial.rglob("*"), partial]:
         sync(path)
+    for name in scaffold:
+        (partial / name).unlink(missing_ok=True)
     if folder.exists():
         os.replace(folder, old)
     os.replace(partial, folder)

@@ -27,7 +27,7 @@ FINETUNE = "finetune --pairs pairs --validation held-out --out out --model.prese
 def strangers(corpora, tmp_path_factory) -> Path:
     """A folder with `few` and `few-pairs` of StoryWorld, whose tokenizer is another one and has four sentinels."""
     folder = tmp_path_factory.mktemp("strangers")
-    stories = list(sources.documents(sources.SourceConfig(limit=20)))
+    stories = list(sources.Documents(sources.SourceConfig(limit=20)))
     tokenizer = prune_tokenizer(Corpus.open(corpora / "stories").tokenizer(), stories, 4)
     prepare(stories, tokenizer, folder / "few", source="storyworld")
     prepare_pairs(sources.pairs(sources.SourceConfig(limit=4)), tokenizer, folder / "few-pairs", source="storyworld")

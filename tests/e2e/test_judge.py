@@ -309,10 +309,9 @@ def test_without_a_judge_everything_is_measured_and_nothing_asked(rot5, place, c
 
 
 def test_documents_of_a_corpus_are_the_texts_it_was_made_of(corpora):
-    from rot5.data.sources import SourceConfig
-    from rot5.data.sources import documents as texts
+    from rot5.data.sources import Documents, SourceConfig
 
-    written = list(texts(SourceConfig(name="storyworld", limit=300)))
+    written = list(Documents(SourceConfig(name="storyworld", limit=300)))
     assert list(documents(Corpus.open(corpora / "stories"))) == written
 
 

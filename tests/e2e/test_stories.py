@@ -12,7 +12,7 @@ WORLD = StoryWorld(5, held_out=True)
 def test_text_is_read_back_as_documents(tmp_path):
     path = tmp_path / "stories.txt"
     run(["stories", "4", "--seed", "5", "--out", str(path)])
-    assert list(sources.documents(sources.SourceConfig(name=str(path)))) == [WORLD[n].story for n in range(4)]
+    assert list(sources.Documents(sources.SourceConfig(name=str(path)))) == [WORLD[n].story for n in range(4)]
 
 
 def test_instruct_records_are_read_back_as_pairs(tmp_path):

@@ -55,6 +55,7 @@ LOOP = (
 )
 CASES = (
     Case("prepare", "text.txt --prune true --num_sentinels 64 --out corpus", "corpus"),
+    Case("prepare", "text.txt --tokenizer ../data/stories --out corpus --parts.number 3 --parts.workers 2", "corpus"),
     Case("prepare", "storyworld --pairs true --source.limit 400 --tokenizer ../data/stories --out pairs", "pairs"),
     Case(
         "pretrain",

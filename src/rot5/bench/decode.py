@@ -123,7 +123,7 @@ def _subject(config: BenchConfig) -> Subject:
         tokenizer = Corpus.open(config.corpus).tokenizer() if config.corpus else build_tokenizer()
         model, prefix = new_model(ModelConfig(preset=config.preset), tokenizer, seed=0).eval(), ""
     storyworld = sources.SourceConfig(name="storyworld", limit=STORIES, split="held_out")
-    texts = documents(Corpus.open(config.corpus)) if config.corpus else sources.documents(storyworld)
+    texts = documents(Corpus.open(config.corpus)) if config.corpus else sources.Documents(storyworld)
     return Subject(model, tokenizer, [tokenizer(prefix + text).input_ids for text in islice(texts, STORIES)])
 
 

@@ -42,7 +42,7 @@ def corpus_of(config: BenchConfig) -> Iterator[Corpus]:
         yield Corpus.open(Path(config.corpus))
         return
     with tempfile.TemporaryDirectory(prefix="rot5-bench-") as folder:
-        stories = sources.documents(sources.SourceConfig(name="storyworld", limit=STORIES))
+        stories = sources.Documents(sources.SourceConfig(name="storyworld", limit=STORIES))
         prepare(stories, build_tokenizer(), Path(folder) / "stories", source="storyworld")
         yield Corpus.open(Path(folder) / "stories")
 

@@ -5,6 +5,7 @@
     tokenizer/         the tokenizer that made them
     manifest.json      fingerprint, counts, size and sha256 of each file, source and licence
 
+Of text prepared in parts the shards lie in folders `part-00000` and so on, which the one manifest names in their order.
 A folder of pairs holds two such folders, `inputs/` and `targets/`, `references.jsonl` and a manifest of kind "pairs".
 """
 
@@ -41,7 +42,7 @@ class Corpus:
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.folder = folder
         self.manifest = manifest
-        names = sorted(name for name in manifest["files"] if name.startswith("tokens-"))
+        names = sorted(name for name in manifest["files"] if Path(name).name.startswith("tokens-"))
         self._shards = [_vector(folder / name, "ui", mapped=True) for name in names]
         offsets = [_vector(folder / name.replace("tokens-", "offsets-"), "i") for name in names]
         for shard, starts in zip(self._shards, offsets, strict=True):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,20 @@ def data_fingerprint(folder: Path) -> str:
 
     found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"), object_hook=without_origin)
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def merged(folder: Path, parts: Sequence[str]) -> dict[str, Any]:
+    """The manifest of what prepared texts in subfolders are together, one behind the other, with a tokenizer beside."""
+    manifests = [open_manifest(folder / part, "documents") for part in parts]
+    files = {
+        f"{part}/{name}": seal
+        for part, manifest in zip(parts, manifests, strict=True)
+        for name, seal in manifest["files"].items()
+        if not name.startswith("tokenizer/")
+    }
+    files |= {f"tokenizer/{path.name}": seal_of(path) for path in sorted((folder / "tokenizer").iterdir())}
+    sums = {key: sum(manifest[key] for manifest in manifests) for key in ("documents", "tokens", "bytes")}
+    return {key: value for key, value in manifests[0].items() if key != SEAL} | sums | {"files": files}
 
 
 def write_sealed(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:

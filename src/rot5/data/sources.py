@@ -1,13 +1,15 @@
 """Where text comes from: StoryWorld, the hub's TinyStories or the user's files, as documents or as labelled pairs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rot5.data import files
+from rot5.data.hub import Bookmarks, Stream
 from rot5.data.instruct import looks_like_instruct, parse_instruct
+from rot5.data.parts import WHOLE, Part
 from rot5.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ NAMES = (STORYWORLD, *HUB)
 FORMATS = ("auto", "text", "instruct", "jsonl", "csv", "parquet")
 SPLITS = ("train", "test", "validation", "held_out")
 TEXTS = ("story", "record")
-_BY_SUFFIX = {".txt": "text", ".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+_BY_SUFFIX = {suffix: file_format for file_format, suffix in files.SUFFIXES.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +29,12 @@ class SourceConfig:
     """Which texts to read."""
 
     name: str = STORYWORLD
-    """storyworld, tinystories, tinystories-instruct, or the path of a file or of a folder of .txt files."""
+    """storyworld, tinystories, tinystories-instruct, or the path of a file or of a folder of files of one format."""
 
     format: str = "auto"
-    """Of a file: text (split at <|endoftext|>), instruct (TinyStories-Instruct records), jsonl, csv or parquet; auto
-    goes by the suffix, and for .txt by whether the first record has the fields of TinyStories-Instruct."""
+    """Of files: text (split at <|endoftext|>; in a folder each is one text), instruct (TinyStories-Instruct records),
+    jsonl, csv or parquet; auto goes by the suffix, and for .txt by whether the first record has the fields of
+    TinyStories-Instruct."""
 
     text_column: str = "text"
     """Column of a jsonl, csv or parquet file that holds the documents."""
@@ -84,23 +87,59 @@ def problems(config: SourceConfig) -> list[str]:
     return found
 
 
-def documents(config: SourceConfig) -> Iterator[str]:
-    """The unlabelled texts, as a stream; texts of nothing but white space are left out.
+class Documents:
+    """The unlabelled texts of a source, as a stream; texts of nothing but white space are left out.
 
     Raises UserError, at once for wrong settings and on the way for a faulty file or one that holds no documents.
     """
-    if config.name == STORYWORLD or config.name in HUB:
+
+    def __init__(self, config: SourceConfig, part: Part = WHOLE) -> None:
+        """The whole source; or a part, which may be empty, of one without a limit or of StoryWorld."""
+        self._config = config
+        self._part = part
         _check(config)
-        found = _named_documents(config)
-    else:
-        path, file_format = _file(config)
-        if file_format == "text":
-            found = files.texts(path)
-        elif file_format == "instruct":
-            found = (_unlabelled(record, config) for record in files.texts(path))
-        else:
-            found = (text for (text,) in files.rows(path, file_format, (config.text_column,)))
-    return _some((text for text in found if text.strip()), config, "documents")
+        self._path, self._format = _file(config) if config.name not in NAMES else (None, config.name)
+
+    def __iter__(self) -> Iterator[str]:
+        """All, from the beginning."""
+        return self._some(self._texts(), 0)
+
+    def behind(self, first: int, bookmarks: Path) -> Iterator[str]:
+        """Those behind the `first` documents.
+
+        A stream from the hub is taken up near them, where the file `bookmarks` says, and says there how far it came.
+        """
+        if self._config.name not in HUB:
+            return islice(iter(self), first, None)
+        stream, marks = _hub(self._config, self._part), Bookmarks(bookmarks)
+        passed, place = marks.newest(first)
+        if place:
+            stream.go_to(place)
+        texts = marks.keep(filter(str.strip, self._told(stream)), stream, passed)
+        return islice(self._some(texts, passed), first - passed, None)
+
+    def _texts(self) -> Iterator[str]:
+        config = self._config
+        if config.name == STORYWORLD:
+            records = storyworld(config.seed, config.split, *self._part.bounds(config.limit or 0))
+            if config.text == "story":
+                return (record.story for record in records)
+            return (record.to_instruct().replace(files.SEPARATOR, "").strip() for record in records)
+        if not self._path:
+            return self._told(_hub(config, self._part))
+        if self._format in ("text", "instruct"):
+            return self._told(files.texts(self._path, self._part))
+        return (text for (text,) in files.rows(self._path, self._format, (config.text_column,), self._part))
+
+    def _told(self, records: Iterable[str]) -> Iterator[str]:
+        """What there is to learn of each."""
+        if self._format in ("instruct", "tinystories-instruct") and self._config.text == "story":
+            return (parse_instruct(record).story for record in records)
+        return iter(records)
+
+    def _some(self, texts: Iterator[str], passed: int) -> Iterator[str]:
+        spoken = filter(str.strip, texts)
+        return _some(spoken, self._config, "documents", passed, may_be_empty=self._part != WHOLE)
 
 
 def pairs(config: SourceConfig) -> Iterator[Pair]:
@@ -117,7 +156,7 @@ def pairs(config: SourceConfig) -> Iterator[Pair]:
         )
     elif config.name == "tinystories-instruct":
         _check(config)
-        found = _instruct_pairs(_hub(config))
+        found = _instruct_pairs(_hub(config, WHOLE))
     elif config.name in HUB:
         raise UserError(f"{config.name} has no summaries: use tinystories-instruct or storyworld")
     else:
@@ -146,11 +185,14 @@ def _path_problems(config: SourceConfig) -> list[str]:
     found = []
     if config.split != "train":
         found.append(f"{path} is a file and has no split {config.split!r}: name the file that holds it")
-    if path.is_dir():
-        if config.format not in ("auto", "text"):
-            found.append(
-                f"{path} is a folder, of which only .txt files are read: name a file of format {config.format}"
-            )
+    if path.is_dir() and config.format in FORMATS:
+        kinds = _kinds(path)
+        if config.format == "instruct":
+            found.append(f"{path} is a folder, each of whose .txt files is one text: name the file that holds records")
+        elif config.format == "auto" and len(kinds) > 1:
+            found.append(f"{path} holds files of formats {' and '.join(kinds)}: set the format to one of them")
+        elif config.format not in ("auto", *kinds):
+            found.append(f"no {files.SUFFIXES[config.format]} files in {path}")
     elif config.format == "auto" and path.suffix.lower() not in _BY_SUFFIX:
         found.append(f"the suffix of {path} does not tell its format: set it to one of {', '.join(FORMATS[1:])}")
     return found
@@ -160,65 +202,49 @@ def _file(config: SourceConfig) -> tuple[Path, str]:
     """The path and the format of a source that is no name."""
     _check(config)
     path = Path(config.name)
-    if path.is_dir() or config.format != "auto":
-        return path, "text" if path.is_dir() else config.format
+    if config.format != "auto":
+        return path, config.format
+    if path.is_dir():
+        return path, next(iter(_kinds(path)), "text")
     file_format = _BY_SUFFIX[path.suffix.lower()]
     if file_format == "text" and looks_like_instruct(next(files.texts(path), "")):
         file_format = "instruct"
     return path, file_format
 
 
-def _some(found: Iterator[Any], config: SourceConfig, what: str) -> Iterator[Any]:
-    """Up to the limit, and a complaint if there are none."""
-    number = 0
-    for number, each in enumerate(islice(found, config.limit), start=1):  # noqa: B007
+def _kinds(folder: Path) -> list[str]:
+    """The formats of the files in a folder."""
+    return sorted({_BY_SUFFIX[path.suffix] for path in folder.rglob("*") if path.suffix in _BY_SUFFIX})
+
+
+def _some(
+    found: Iterator[Any], config: SourceConfig, what: str, passed: int = 0, *, may_be_empty: bool = False
+) -> Iterator[Any]:
+    """Up to the limit, some of which were passed already, and a complaint if there are none."""
+    number = passed
+    for number, each in enumerate(islice(found, config.limit and config.limit - passed), start=passed + 1):  # noqa: B007
         yield each
-    if number == 0:
+    if number == 0 and not may_be_empty:
         raise UserError(f"no {what} in {config.name}")
 
 
-def _named_documents(config: SourceConfig) -> Iterator[str]:
-    if config.name == STORYWORLD:
-        for record in storyworld(config.seed, config.split):
-            yield record.story if config.text == "story" else record.to_instruct().replace(files.SEPARATOR, "").strip()
-    else:
-        for text in _hub(config):
-            yield _unlabelled(text, config) if config.name == "tinystories-instruct" else text.strip()
-
-
-def _unlabelled(record: str, config: SourceConfig) -> str:
-    return parse_instruct(record).story if config.text == "story" else record
-
-
-def _instruct_pairs(records: Iterator[str]) -> Iterator[Pair]:
+def _instruct_pairs(records: Iterable[str]) -> Iterator[Pair]:
     for index, text in enumerate(records):
         record = parse_instruct(text)
         if record.summary:
             yield Pair(record.story, record.summary, (record.summary,), index)
 
 
-def storyworld(seed: int, split: str) -> Iterator["Record"]:
-    """StoryWorld's records of a split, without end."""
+def storyworld(seed: int, split: str, first: int = 0, stop: int | None = None) -> Iterator["Record"]:
+    """StoryWorld's records of a split, from the `first` on, without end or to the one before `stop`."""
     from rot5.data.storyworld import StoryWorld, is_test
 
     if split not in SPLITS:
         raise UserError(f"unknown split {split!r}: {nearest(split, SPLITS)}")
     world = StoryWorld(seed, held_out=split == "held_out")
-    for number in count():
-        if split == "held_out" or is_test(number) == (split != "train"):
-            yield world[number]
+    numbers = (number for number in count() if split == "held_out" or is_test(number) == (split != "train"))
+    return (world[number] for number in islice(numbers, first, stop))
 
 
-def _hub(config: SourceConfig) -> Iterator[str]:
-    """The texts of a data set on the hub, streamed."""
-    import datasets
-    from datasets.exceptions import DatasetsError
-
-    name = HUB[config.name]
-    try:
-        stream = datasets.load_dataset(name, split="train" if config.split == "train" else "validation", streaming=True)
-        for row in stream:
-            yield row["text"].replace(files.SEPARATOR, "").strip()
-    except (OSError, RuntimeError, ValueError, DatasetsError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"cannot read {name} from the hub: {reason}; the path of a local copy will do too") from error
+def _hub(config: SourceConfig, part: Part) -> Stream:
+    return Stream(HUB[config.name], "train" if config.split == "train" else "validation", part)

@@ -7,7 +7,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from rot5.config import PrepareConfig
-from rot5.data import sources
+from rot5.data import parts, sources
 from rot5.data.corpus import Corpus, PairCorpus
 from rot5.data.preparing import noted_progress, prepare, prepare_pairs, tidy
 from rot5.data.tokenizer import build_tokenizer, load_tokenizer, prune_tokenizer
@@ -26,16 +26,45 @@ def run(config: PrepareConfig, *, resume: bool = False, overwrite: bool = False)
             return
     elif out.exists() and not overwrite:
         raise UserError(f"{out} already exists: replace it with --overwrite or choose another --out")
+    _check(config)
     tokenizer = _begun_tokenizer(out, settings) if resume else None
     if tokenizer is None:
         tokenizer = _tokenizer(config)
         if config.prune:
             tokenizer = prune_tokenizer(tokenizer, _all_text(config), config.num_sentinels)
+    if config.parts.wanted:
+        _prepare_parts(config, tokenizer, settings, resume)
+        return
     common: dict[str, Any] = {"source": config.source.name, "settings": settings, "resume": resume}
     if config.pairs:
         _tell(out, prepare_pairs(sources.pairs(config.source), tokenizer, out, **common))
     else:
-        _tell(out, prepare(sources.documents(config.source), tokenizer, out, **common))
+        _tell(out, prepare(sources.Documents(config.source), tokenizer, out, **common))
+
+
+def _check(config: PrepareConfig) -> None:
+    found = parts.problems(config.parts)
+    if config.parts.wanted and config.pairs:
+        found.append("pairs are prepared in one part, with all their duplicates: leave out parts")
+    if config.parts.number > 1 and config.source.limit and config.source.name != sources.STORYWORLD:
+        found.append("a limit of the source is for one part: parts do not know how many documents the others have")
+    if found:
+        raise UserError("; ".join(found))
+
+
+def _prepare_parts(
+    config: PrepareConfig, tokenizer: PreTrainedTokenizerFast, settings: dict[str, Any], resume: bool
+) -> None:
+    try:
+        from rot5.data.scale import prepare_parts
+    except ImportError as error:
+        raise UserError(f"parts and duplicates need the extra scale: pip install 'rot5[scale]' ({error})") from error
+    out = Path(config.out)
+    manifest = prepare_parts(config.source, tokenizer, out, config.parts, settings=settings, resume=resume)
+    if manifest:
+        _tell(out, manifest)
+    else:
+        print(f"{out}: jobs are on their way; when they have ended, the same command with --resume finishes the corpus")
 
 
 def _tell(out: Path, manifest: dict[str, Any]) -> None:
@@ -45,14 +74,16 @@ def _tell(out: Path, manifest: dict[str, Any]) -> None:
     print(
         f"{out}: {manifest['documents']:,} documents, {manifest['tokens']:,} tokens, {manifest['bytes']:,} bytes, "
         f"vocabulary {manifest['vocab_size']:,}"
+        + (f"; {manifest['duplicates_removed']:,} duplicates removed" if "duplicates_removed" in manifest else "")
     )
 
 
 def _settings(config: PrepareConfig) -> dict[str, Any]:
     """What a stopped preparation must have been begun with to be taken up: the settings, and the size of the text."""
     path = Path(config.source.name)
-    files = [path] if path.is_file() else sorted(path.rglob("*.txt"))
-    return {**asdict(config), "out": "", "bytes": sum(file.stat().st_size for file in files)}
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    cut = {"number": config.parts.number, "duplicates": config.parts.duplicates}
+    return {**asdict(config), "out": "", "parts": cut, "bytes": sum(file.stat().st_size for file in files)}
 
 
 def _begun_tokenizer(out: Path, settings: dict[str, Any]) -> PreTrainedTokenizerFast | None:
@@ -75,7 +106,7 @@ def _saved_tokenizer(folder: Path) -> Path:
 def _all_text(config: PrepareConfig):
     """What the tokenizer must spell: the documents, or both sides of the pairs."""
     if not config.pairs:
-        yield from sources.documents(config.source)
+        yield from sources.Documents(config.source)
         return
     for pair in sources.pairs(config.source):
         yield pair.input

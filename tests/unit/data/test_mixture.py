@@ -66,7 +66,7 @@ def test_another_seed_mixes_otherwise(mixed, orders):
 def three(corpora, tmp_path) -> list[str]:
     """Three corpora of 60, 30 and 10 documents with one tokenizer."""
     tokenizer = Corpus.open(corpora / "stories").tokenizer()
-    texts = list(sources.documents(sources.SourceConfig(name="storyworld", limit=100)))
+    texts = list(sources.Documents(sources.SourceConfig(name="storyworld", limit=100)))
     parts = {"a": texts[:60], "b": texts[60:90], "c": texts[90:]}
     for name, part in parts.items():
         prepare(part, tokenizer, tmp_path / name, source="storyworld")

@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from rot5.data.instruct import InstructRecord, looks_like_instruct, parse_instruct
-from rot5.data.sources import Pair, SourceConfig, documents, pairs, problems
+from rot5.data.sources import Documents, Pair, SourceConfig, pairs, problems
 from rot5.errors import UserError
 
 RECORDS = """Features: Dialogue, Twist
@@ -45,7 +45,7 @@ def path_of(tmp_path, name, content):
 
 
 def read(name, **settings):
-    return list(documents(SourceConfig(name=name, **settings)))
+    return list(Documents(SourceConfig(name=name, **settings)))
 
 
 def read_pairs(name, **settings):
@@ -185,7 +185,7 @@ class TestTables:
 
     def test_a_line_without_the_column_is_told_by_number(self, tmp_path):
         name = path_of(tmp_path, "a.jsonl", '{"text": "a"}\n\n{"txt": "b"}\n')
-        found = documents(SourceConfig(name=name))
+        found = iter(Documents(SourceConfig(name=name)))
         assert next(found) == "a"
         with pytest.raises(UserError, match=r"a\.jsonl, line 3: no column 'text': did you mean txt"):
             next(found)
@@ -258,8 +258,8 @@ class TestFaults:
     )
     def test_wrong_settings_are_refused_before_anything_is_read(self, settings, message):
         config = SourceConfig(**settings)
-        for call in (documents, pairs):
-            if config.name != "tinystories" or call is documents:
+        for call in (Documents, pairs):
+            if config.name != "tinystories" or call is Documents:
                 with pytest.raises(UserError, match=message):
                     call(config)
         assert len(problems(config)) == 1
@@ -267,11 +267,15 @@ class TestFaults:
     def test_files_have_no_splits_and_need_a_known_suffix(self, tmp_path):
         assert "no split 'test'" in problems(SourceConfig(name=path_of(tmp_path, "a.txt", "a"), split="test"))[0]
         assert "suffix" in problems(SourceConfig(name=path_of(tmp_path, "a.md", "a")))[0]
-        assert "folder" in problems(SourceConfig(name=str(tmp_path), format="csv"))[0]
+        assert "no .csv files" in problems(SourceConfig(name=str(tmp_path), format="csv"))[0]
+        assert "name the file" in problems(SourceConfig(name=str(tmp_path), format="instruct"))[0]
+        path_of(tmp_path, "b.csv", "text\na\n")
+        assert "csv and text: set the format" in problems(SourceConfig(name=str(tmp_path)))[0]
+        assert not problems(SourceConfig(name=str(tmp_path), format="csv"))
 
     def test_all_problems_come_together(self):
         with pytest.raises(UserError, match=r"format.*; .*split.*; .*limit"):
-            documents(SourceConfig(format="x", split="y", limit=0))
+            Documents(SourceConfig(format="x", split="y", limit=0))
 
 
 class TestStoryWorld:
@@ -298,14 +302,14 @@ class TestStoryWorld:
 
     def test_splits(self):
         config = SourceConfig(limit=5, seed=4)
-        assert list(documents(config)) == ["4:0", "4:2", "4:4", "4:5", "4:6"]
+        assert list(Documents(config)) == ["4:0", "4:2", "4:4", "4:5", "4:6"]
         for split in ("test", "validation"):
-            assert list(documents(replace(config, split=split))) == ["4:1", "4:3", "4:7", "4:11", "4:13"]
-        assert list(documents(replace(config, split="held_out"))) == ["4h:0", "4h:1", "4h:2", "4h:3", "4h:4"]
+            assert list(Documents(replace(config, split=split))) == ["4:1", "4:3", "4:7", "4:11", "4:13"]
+        assert list(Documents(replace(config, split="held_out"))) == ["4h:0", "4h:1", "4h:2", "4h:3", "4h:4"]
 
     def test_whole_records(self):
         config = SourceConfig(limit=1, text="record")
-        assert list(documents(config)) == ["Summary: a 0:0\nStory: \n\n0:0"]
+        assert list(Documents(config)) == ["Summary: a 0:0\nStory: \n\n0:0"]
 
     def test_pairs_have_three_references_and_the_number_of_the_story(self):
         found = list(pairs(SourceConfig(limit=2, split="test")))
