@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo teaching notebook test test-slow faults check format clean
+.PHONY: demo teaching notebook test test-slow faults fuzz check format clean
 
 demo: $(INSTALLED)          ## train a summarizer from nothing, with a report (about ten minutes on two cores)
 	$(BIN)/rot5 demo --overwrite true
@@ -23,6 +23,9 @@ test-slow: $(INSTALLED)     ## the long ones: full-size claims about StoryWorld 
 
 faults: $(INSTALLED)        ## hundreds of killed commands and damaged files; writes docs/reliability.md
 	$(BIN)/python scripts/faults.py --out docs/reliability.md
+
+fuzz: $(INSTALLED)          ## half an hour of input from strangers; writes docs/results/fuzz.json
+	cd tests && ../$(BIN)/python -m faults.fuzz --minutes 30 --out ../docs/results/fuzz.json
 
 check: $(INSTALLED)         ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -3,9 +3,16 @@
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 2000
+"""Characters of a complaint; what it quotes of a file may have more."""
+
 
 class UserError(ValueError):
-    """A mistake the user can mend. The command line prints it as one line and exits with code 2."""
+    """A mistake the user can mend. The command line prints it, which is one line, and exits with code 2."""
+
+    def __init__(self, complaint: str) -> None:
+        line = " ".join(complaint.splitlines())
+        super().__init__(line if len(line) <= LONGEST else f"{line[:LONGEST]} …")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

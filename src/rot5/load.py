@@ -17,6 +17,7 @@ from transformers import (
 from transformers.utils import logging
 
 import rot5.model.modeling_rot5  # noqa: F401 (registers the architecture)
+from rot5.data.tokenizer import reading
 from rot5.errors import UserError
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.costs import parameter_counts
@@ -58,12 +59,12 @@ def load(name: str) -> Loaded:
     if Path(name).is_dir() and not (Path(folder) / "config.json").is_file():
         raise UserError(f"{name} holds no exported model (no export/ and no config.json in it): name a finished run")
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except StrictDataclassError as error:
         raise UserError(
             f"{name} has a config.json that no model fits: {_first_line(error.__cause__ or error)}"
         ) from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except Exception as error:  # transformers lets through whatever a field of a wrong type makes Python raise
         raise UserError(
             f"no model {name!r}: neither a folder here nor a name the hub gives ({_first_line(error)})"
         ) from error
@@ -71,12 +72,13 @@ def load(name: str) -> Loaded:
         raise UserError(f"{name} is a {config.model_type} model, not an encoder-decoder")
     check_weights(name, config, Path(folder))
     model = _fitting_model(name, folder)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot load {name!r}: {_first_line(error)}") from error
-    tasks = getattr(config, "task_specific_params", None) or {}
-    prefix = tasks.get("summarization", {}).get("prefix", "")
+    with reading(name):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    match getattr(config, "task_specific_params", None):
+        case {"summarization": {"prefix": str(prefix)}}:
+            pass
+        case _:
+            prefix = ""
     return Loaded(model.to(device()).eval(), tokenizer, prefix)  # type: ignore[arg-type]
 
 
@@ -124,9 +126,13 @@ def _fitting_model(name: str, folder: str) -> PreTrainedModel:
     logging.set_verbosity_error()  # its table of weights that do not fit is said in one line below
     try:
         model, fit = AutoModelForSeq2SeqLM.from_pretrained(
-            folder, ignore_mismatched_sizes=True, output_loading_info=True, use_safetensors=True
+            folder,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            use_safetensors=True,
+            trust_remote_code=False,
         )
-    except (OSError, ValueError, SafetensorError) as error:
+    except Exception as error:  # as above
         raise UserError(f"cannot load {name!r}: {_first_line(error)}") from error
     finally:
         logging.set_verbosity(verbosity)

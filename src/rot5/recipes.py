@@ -1,15 +1,17 @@
 """Settings of a dataclass read from YAML recipes and flags, checked, and written back as a command."""
 
 import json
+import math
 import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentParser, set_parsing_settings
 
 from rot5.errors import UserError, nearest
 
@@ -63,19 +65,43 @@ def _split(argv: Sequence[str], switches: set[str]) -> tuple[list[str], list[str
     return recipes, others
 
 
+MOST_VALUES = 100_000
+"""Values that a recipe may stand for, with those that aliases repeat."""
+
+
 def recipe(path: Path) -> dict:
     """The settings that a recipe file holds."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        tree = loader.get_single_node()
+        small = _is_small(tree)
+        content = loader.construct_document(tree) if tree and small else None
     except OSError as error:
         raise UserError(f"cannot read the recipe {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"the recipe {path} is not UTF-8 text") from error
-    except yaml.YAMLError as error:
+    except RecursionError:
+        raise UserError(f"{path} is nested too deeply: settings are a few levels deep") from None
+    except Exception as error:  # besides YAMLError all that a date or a number that is none can raise
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not small:
+        raise UserError(f"{path} stands for more than {MOST_VALUES:,} values: let its aliases repeat less")
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold settings as `key: value`")
     return content
+
+
+def _is_small(tree: yaml.Node | None) -> bool:
+    """Whether a recipe stands for few values: aliases of aliases can stand for more than any memory holds."""
+    waiting, seen = [tree], 0
+    while waiting and seen <= MOST_VALUES:
+        node = waiting.pop()
+        seen += 1
+        if isinstance(node, yaml.MappingNode):
+            waiting += [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+    return seen <= MOST_VALUES
 
 
 def _recipe_keys(value: dict, known: set[str], prefix: str = "") -> Iterator[str]:
@@ -117,9 +143,24 @@ def read(config_class: type[T], verb: str, argv: Sequence[str]) -> T:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             values = reader.instantiate(reader.parse_args([*(f"--config={path}" for path in recipes), *flags]))
-    except ArgumentError as error:
+    except Exception as error:  # besides ArgumentError all that a date or a number that is none can raise
         raise UserError(f"rot5 {verb}: {_plain(str(error))}") from error
-    return config_class(**{entry.name: values[entry.name] for entry in fields(config_class)})  # type: ignore[arg-type]
+    settings = config_class(**{entry.name: values[entry.name] for entry in fields(config_class)})  # type: ignore[arg-type]
+    if empty := list(_empty(settings)):
+        raise UserError(f"rot5 {verb}: {', '.join(empty)} must not be null: give a value, or leave it out")
+    return settings
+
+
+def _empty(settings: Any, prefix: str = "") -> Iterator[str]:
+    """Dotted keys that hold nothing, though nothing is none of their values."""
+    hints = get_type_hints(type(settings))
+    for entry in fields(settings):
+        value, key = getattr(settings, entry.name), f"{prefix}{entry.name}"
+        if value is None and NoneType not in get_args(hints[entry.name]):
+            yield key
+        for each in value if isinstance(value, tuple) else (value,):
+            if is_dataclass(each):
+                yield from _empty(each, f"{key}.")
 
 
 _PLAIN = (
@@ -159,5 +200,12 @@ def _flags(settings: Any, prefix: str = "") -> Iterator[str]:
             yield from _flags(value, f"{key}.")
         elif isinstance(value, tuple):
             yield from (f"--{key}", json.dumps([asdict(each) for each in value]))  # type: ignore[arg-type]
+        elif isinstance(value, dict):
+            yield from (f"--{key}", _flow(value))
         else:
             yield from (f"--{key}", str(value).lower() if isinstance(value, bool) else str(value))
+
+
+def _flow(value: dict) -> str:
+    """A group of settings as one line of YAML."""
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf).strip()

@@ -13,9 +13,7 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any, Protocol
-from zipfile import BadZipFile
 
 import numpy as np
 from transformers import PreTrainedTokenizerFast
@@ -43,15 +41,18 @@ class Corpus:
         self.folder = folder
         self.manifest = manifest
         names = sorted(name for name in manifest["files"] if Path(name).name.startswith("tokens-"))
-        self._shards = [_vector(folder / name, "ui", mapped=True) for name in names]
+        self._shards = [_vector(folder / name, "u", mapped=True) for name in names]
         offsets = [_vector(folder / name.replace("tokens-", "offsets-"), "i") for name in names]
         for shard, starts in zip(self._shards, offsets, strict=True):
-            if not len(starts) or starts[0] or starts[-1] != len(shard) or (np.diff(starts) < 0).any():
+            if not len(starts) or starts[0] or starts[-1] != len(shard) or (starts[1:] < starts[:-1]).any():
                 raise UserError(
                     f"the corpus at {folder} is damaged: offsets are not those of its tokens; prepare it again"
                 )
-        if manifest["documents"] != sum(len(each) - 1 for each in offsets) or not names:
-            raise UserError(f"the corpus at {folder} is damaged: {MANIFEST} counts other documents; prepare it again")
+        counts = sum(len(each) - 1 for each in offsets), sum(map(len, self._shards))
+        if (manifest["documents"], manifest["tokens"]) != counts or not names:
+            raise UserError(
+                f"the corpus at {folder} is damaged: {MANIFEST} counts other documents or tokens; prepare it again"
+            )
         self._starts = np.concatenate([each[:-1] for each in offsets])
         self._first_documents = np.cumsum([0, *(len(each) - 1 for each in offsets)])
         self.lengths = np.concatenate([np.diff(each) for each in offsets])
@@ -95,13 +96,19 @@ class Corpus:
         # place[j] is where in its shard the j-th value stands
         place = np.repeat(self._starts[documents] + starts - offsets[:-1], lengths) + np.arange(offsets[-1])
         if len(self._shards) == 1:
-            return Ragged(self._shards[0][place].astype(np.int64), offsets)
-        shards = np.searchsorted(self._first_documents, documents, side="right") - 1
-        shard_of_value = np.repeat(shards, lengths)
-        values = np.empty(offsets[-1], dtype=np.int64)
-        for shard in np.unique(shards):
-            here = shard_of_value == shard
-            values[here] = self._shards[shard][place[here]]
+            values = self._shards[0][place].astype(np.int64)
+        else:
+            shards = np.searchsorted(self._first_documents, documents, side="right") - 1
+            shard_of_value = np.repeat(shards, lengths)
+            values = np.empty(offsets[-1], dtype=np.int64)
+            for shard in np.unique(shards):
+                here = shard_of_value == shard
+                values[here] = self._shards[shard][place[here]]
+        if values.max(initial=0) >= self.manifest["vocab_size"]:
+            raise UserError(
+                f"the corpus at {self.folder} is damaged: it holds id {values.max()}, and its tokenizer has "
+                f"{self.manifest['vocab_size']}; prepare it again"
+            )
         return Ragged(values, offsets)
 
     def order(self, longest_piece: int, seed: int, shuffle: bool) -> Order:
@@ -110,7 +117,12 @@ class Corpus:
 
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The tokenizer that made the corpus."""
-        return load_tokenizer(self.folder / "tokenizer")
+        found = load_tokenizer(self.folder / "tokenizer")
+        if (fingerprint(found), len(found)) != (self.tokenizer_fingerprint, self.manifest["vocab_size"]):
+            raise UserError(
+                f"the corpus at {self.folder} was made by another tokenizer than it holds: prepare it again"
+            )
+        return found
 
     def check_tokenizer(self, tokenizer: PreTrainedTokenizerFast) -> None:
         """Raise UserError unless `tokenizer` gives the ids that the corpus holds."""
@@ -139,6 +151,8 @@ class PairCorpus:
         self.manifest = manifest
         self.inputs = Corpus.open(folder / "inputs")
         self.targets = Corpus.open(folder / "targets")
+        if not len(self) == self.inputs.num_documents == self.targets.num_documents:
+            raise UserError(f"the pairs at {folder} are damaged: {MANIFEST} counts other pairs; prepare them again")
 
     @classmethod
     def open(cls, folder: Path | str) -> "PairCorpus":
@@ -154,10 +168,18 @@ class PairCorpus:
 
     def references(self) -> Iterator[Pair]:
         """The pairs as text, with all their references, in order."""
-        with open(self.folder / REFERENCES, encoding="utf-8") as lines:
-            for line in lines:
-                pair = json.loads(line)
-                yield Pair(pair["input"], pair["target"], tuple(pair["references"]), pair["index"])
+        number = 0
+        with open(self.folder / REFERENCES, "rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    pair = _pair(line)
+                except (ValueError, LookupError, TypeError, RecursionError):
+                    raise UserError(
+                        f"{self.folder / REFERENCES}, line {number} is damaged: prepare the pairs again"
+                    ) from None
+                yield pair
+        if number != len(self):
+            raise UserError(f"{self.folder / REFERENCES} has {number} of {len(self)} pairs: prepare them again")
 
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The tokenizer that made the pairs."""
@@ -209,12 +231,29 @@ class Verification(threading.Thread):
         self.check()
 
 
-def _vector(path: Path, kinds: str, *, mapped: bool = False) -> np.ndarray:
-    """The whole numbers in a .npy file, left on the disk where they are `mapped`. Raises UserError for all else."""
+def _pair(line: bytes) -> Pair:
+    """A pair as a line of JSON. Raises ValueError, LookupError, TypeError or RecursionError for all else."""
+    found = json.loads(line)
+    pair = Pair(found["input"], found["target"], tuple(found["references"]), found["index"])
+    "".join((pair.input, pair.target, *pair.references)).encode()
+    if not isinstance(pair.index, int):
+        raise TypeError
+    return pair
+
+
+def _vector(path: Path, kind: str, *, mapped: bool = False) -> np.ndarray:
+    """The whole numbers in a .npy file, left on the disk where they are `mapped`. Raises UserError for all else.
+
+    numpy's own reader is not asked: headers of strangers can make it end the process.
+    """
     try:
-        found = np.load(path, mmap_mode="r" if mapped else None)
-    except (OSError, ValueError, EOFError, SyntaxError, TokenError, BadZipFile) as error:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            (size,), _, dtype = np.lib.format.read_array_header_1_0(file)
+            begin = file.tell()
+            whole = path.stat().st_size == begin + size * dtype.itemsize
+            if version != (1, 0) or dtype.kind != kind or not whole:
+                raise ValueError(f"{dtype} of {size} numbers")
+            return np.memmap(path, dtype, "r", begin, (size,)) if mapped else np.fromfile(file, dtype, size)
+    except Exception as error:  # of many kinds, by what stands in the header
         raise UserError(f"{path} is damaged: prepare its corpus again") from error
-    if not isinstance(found, np.ndarray) or found.ndim != 1 or found.dtype.kind not in kinds:
-        raise UserError(f"{path} is damaged: prepare its corpus again")
-    return found

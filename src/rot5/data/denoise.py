@@ -75,8 +75,11 @@ def prefix_lengths(lengths: ArrayLike, share: ArrayLike) -> NDArray[np.int64]:
 
 
 def longest_piece(config: DenoiseConfig, encoder_length: int, decoder_length: int) -> int:
-    """The longest piece such that it and every shorter one fits both rows, whatever is drawn; 0 if none does."""
-    lengths = np.arange(1, encoder_length + decoder_length + 1)
+    """The longest piece such that it and every shorter one fits both rows, whatever is drawn; 0 if none does.
+
+    None is longer than 2**POSITION_BITS, however long the rows.
+    """
+    lengths = np.arange(1, min(encoder_length + decoder_length, 2**POSITION_BITS) + 1)
     fits = np.ones(lengths.size, np.bool_)
     for denoiser in config.denoisers:
         inputs, targets = _worst_lengths(denoiser, lengths, config.mode_tokens)
@@ -149,7 +152,7 @@ def _denoiser_problems(denoiser: DenoiserConfig) -> list[str]:
         found.append(f"{label}: probability is {denoiser.probability:g}, must be between 0 and 1")
     if not 0 < denoiser.density < 1:
         found.append(f"{label}: density is {denoiser.density:g}, must be above 0 and below 1")
-    if not denoiser.mean_span >= 1:
+    if not 1 <= denoiser.mean_span < np.inf:
         found.append(f"{label}: mean_span is {denoiser.mean_span:g}, must be at least 1")
     if not 0 < denoiser.shortest_prefix <= denoiser.longest_prefix < 1:
         found.append(

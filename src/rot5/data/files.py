@@ -159,7 +159,7 @@ def _parquet(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
                     with _located(f"{path}, row {number}"):
                         found = _strings(columns, row)
                     yield found
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path} as Parquet: {str(error).splitlines()[0]}") from error
 
 
@@ -184,7 +184,7 @@ def _require(columns: tuple[str, ...], known: Iterable[object]) -> None:
 def _strings(columns: tuple[str, ...], row: Mapping[str, object]) -> tuple[str, ...]:
     found = []
     for column in columns:
-        text = row[column]
+        text = row.get(column)
         if not isinstance(text, str):
             held = "nothing" if text is None else type(text).__name__
             raise UserError(f"column {column!r} holds {held}, not text")

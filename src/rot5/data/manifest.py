@@ -74,7 +74,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         manifest = None
     if not (isinstance(manifest, dict) and _is_manifest(manifest)):
         raise UserError(f"{path} is no manifest of prepared data: prepare it again")

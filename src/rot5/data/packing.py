@@ -46,12 +46,18 @@ class PackConfig:
     """Examples packed by themselves: no row holds those of two windows. Only the last rows of a window fill worse."""
 
 
+MOST = {"encoder_length": 2**16, "decoder_length": 2**16, "look_ahead": 2**20, "window": 2**20}
+"""How large settings may be: what is beyond fills the memory."""
+
+
 def problems(config: PackConfig) -> list[str]:
     """What is wrong with the settings by themselves; empty if nothing is."""
-    return [
-        f"{setting} is {getattr(config, setting)}, must be at least 1"
-        for setting in ("encoder_length", "decoder_length", "look_ahead", "window")
-        if getattr(config, setting) < 1
+    given = {setting: getattr(config, setting) for setting in MOST}
+    found = [f"{setting} is {value}, must be at least 1" for setting, value in given.items() if value < 1]
+    return found + [
+        f"{setting} is {value}, must be at most {MOST[setting]:,}"
+        for setting, value in given.items()
+        if value > MOST[setting]
     ]
 
 

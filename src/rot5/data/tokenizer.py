@@ -5,6 +5,7 @@ Ids, in this order: `<unk>`, `<s>`, `</s>`, 256 bytes, pieces, `[MASK-0]` .. `[M
 therefore decodes to a space. Every other text decodes to itself.
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -81,7 +82,7 @@ def prune_tokenizer(
             used[encoding.ids] = True
 
     ranks = {(left, right): rank for rank, (left, right) in enumerate(model["merges"])}
-    kept = {UNKNOWN, BEGIN, END} | {piece for piece in pieces if _BYTE.fullmatch(piece)}
+    kept = {UNKNOWN, BEGIN, END, SPACE} | {piece for piece in pieces if _BYTE.fullmatch(piece)}
     for piece in pieces:
         if piece not in kept and used[model["vocab"][piece]]:
             kept |= _path_to(piece, ranks)
@@ -101,12 +102,15 @@ def special_ids(tokenizer: PreTrainedTokenizerFast) -> SpecialIds:
     num_sentinels = 0
     while sentinel(num_sentinels) in ids:
         num_sentinels += 1
+    first = ids[START] - num_sentinels
+    if any(ids[sentinel(n)] != first + n for n in range(num_sentinels)):
+        raise UserError(f"the sentinels of this tokenizer do not stand in a row before {START}: use one made by rot5")
     return SpecialIds(
         pad=ids[PAD],
         eos=ids[END],
         decoder_start=ids[START],
         modes={mode: ids[f"[{mode}]"] for mode in MODES},
-        first_sentinel=ids[START] - num_sentinels,
+        first_sentinel=first,
         num_sentinels=num_sentinels,
         vocab_size=len(tokenizer),
     )
@@ -148,7 +152,7 @@ def spellings(tokenizer: PreTrainedTokenizerFast) -> list[bytes]:
 
 def fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
     """sha256 over all that decides which ids a text becomes; the same before saving and after loading."""
-    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    backend = _backend(tokenizer)
     content = {
         "vocabulary": sorted((index, piece) for piece, index in backend["model"]["vocab"].items()),
         "merges": backend["model"]["merges"],
@@ -166,10 +170,20 @@ def load_tokenizer(folder_or_name: str | Path) -> PreTrainedTokenizerFast:
     folder = Path(folder_or_name)
     if not (folder / "tokenizer.json").is_file():
         raise UserError(f"no tokenizer at {folder}: give a folder that holds tokenizer.json, or the name {MISTRAL}")
-    try:
+    with reading(folder):
         return PreTrainedTokenizerFast.from_pretrained(str(folder))
-    except Exception as error:  # the backend raises a bare Exception for a file it cannot parse
-        raise UserError(f"cannot read the tokenizer at {folder}: {str(error).splitlines()[0]}") from error
+
+
+@contextlib.contextmanager
+def reading(folder_or_name: str | Path) -> Iterator[None]:
+    """Raise UserError for whatever is raised while a tokenizer is read: the backend panics at some files."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = str(error) or type(error).__name__
+        raise UserError(f"cannot read the tokenizer at {folder_or_name}: {reason}") from error
 
 
 def padded_vocab_size(size: int, multiple: int = 128) -> int:
@@ -256,9 +270,17 @@ def _assemble(vocabulary: dict[str, int], merges: list[tuple[str, str]], num_sen
 
 def _model(tokenizer: PreTrainedTokenizerFast) -> dict:
     """The merging model: "vocab" (piece to id, by ascending id) and "merges" (pairs, best first)."""
-    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    model = _backend(tokenizer)["model"]
     vocabulary = dict(sorted(model["vocab"].items(), key=lambda entry: entry[1]))
     return {"vocab": vocabulary, "merges": [tuple(pair) for pair in model["merges"]]}
+
+
+def _backend(tokenizer: PreTrainedTokenizerFast) -> dict:
+    """All that decides what a tokenizer does; raises UserError if it merges no pairs."""
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    if backend["model"]["type"] != "BPE":
+        raise UserError(f"this tokenizer is of type {backend['model']['type']}: use one made by rot5")
+    return backend
 
 
 def _batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -2,7 +2,7 @@
 
 import copy
 import itertools
-import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -193,15 +193,15 @@ def _variant(path: Path, name: str, point: Mapping[str, Any], settings: Mapping[
     found = []
     budget, tune = settings["budget"], settings["tune"]
     unknown = [key for key in budget if key not in BUDGETS]
-    found += [f"unknown budget {key!r}: {nearest(key, BUDGETS)}" for key in unknown]
+    found += [f"unknown budget {key!r}: {nearest(str(key), BUDGETS)}" for key in unknown]
     if len(budget) > 1:
         found.append(f"one budget, not {' and '.join(budget)}")
     found += [
         f"budget.{key} {value!r} must be a number above 0"
         for key, value in budget.items()
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= sys.float_info.max
     ]
-    found += [f"tune: unknown key {key!r}: {nearest(key, TUNE_KEYS)}" for key in tune if key not in TUNE_KEYS]
+    found += [f"tune: unknown key {key!r}: {nearest(str(key), TUNE_KEYS)}" for key in tune if key not in TUNE_KEYS]
     share, grid = tune.get("share", 1.0), tune.get("grid") or {}
     if not isinstance(share, int | float) or not 0 < share <= 1:
         found.append(f"tune.share {share!r} must be above 0 and at most 1")

@@ -1,6 +1,7 @@
 """How a run trains: optimizer, schedule, batches, evaluation and checkpoints, as settings."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, fields
 
 from rot5.errors import nearest
 
@@ -140,6 +141,10 @@ def problems(config: TrainConfig) -> list[str]:
             found.append(f"train.optimizer.{key} {getattr(config.optimizer, key)} must be at least 0 and below 1")
     if config.parallel == "fsdp" and name == "adafactor":
         found.append("train.parallel fsdp has no adafactor, as torch's knows no sharded tensors: use another optimizer")
+    for prefix, group in (("", config), ("schedule.", config.schedule), ("optimizer.", config.optimizer)):
+        for key in (entry.name for entry in fields(group)):
+            if isinstance(value := getattr(group, key), float) and not math.isfinite(value):
+                found.append(f"train.{prefix}{key} {value} must be a finite number")
     if config.optimizer.weight_decay < 0:
         found.append(f"train.optimizer.weight_decay {config.optimizer.weight_decay} is negative")
     return found
