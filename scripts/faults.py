@@ -1,4 +1,4 @@
-"""Kills commands by the hundred, damages files, and writes what came of it: `make faults`.
+"""Kills commands by the hundred, damages files, and writes what came of it and of fuzzing: `make fuzz faults`.
 
 python scripts/faults.py --out docs/reliability.md [--kills 240]
 """
@@ -14,9 +14,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
+FUZZ = TESTS.parent / "docs" / "results" / "fuzz.json"
 PROCESSES = 2
 HELD = (
     "tests/faults/test_damage.py",
+    "tests/faults/test_strangers.py",
+    "tests/unit/data/test_scale.py",
+    "tests/unit/data/test_hub.py",
     "tests/distributed",
     "tests/unit/train/test_health.py",
     "tests/unit/test_folders.py",
@@ -38,6 +42,15 @@ last counts.)
 
 {cases} cases, {total} kills, {differences} differences.
 
+## Input from strangers
+
+Written by `python -m faults.fuzz --seed {fuzz[seed]} --minutes 30 --out ../docs/results/fuzz.json` in `tests/`: hostile texts, tables, manifests, shards,
+settings, studies and model folders, and rows of any settings. Each is taken, and then what must hold of it is asserted, or refused in one line; else it has failed.
+
+{fuzzed}
+
+{fuzz[inputs]:,} inputs in {fuzz[minutes]:.0f} minutes, {fuzz[failed]} failures. What earlier ones found, some forty defects, is kept as tests.
+
 ## What else holds, test by test
 
 {tests}
@@ -58,6 +71,11 @@ def main() -> None:
     failed = [case for each in found for case in each["failed"]]
     rows = [f"| {verb} | {count} | {sum(case['verb'] == verb for case in failed)} |" for verb, count in kills.items()]
     tests, passed = held()
+    fuzz = json.loads(FUZZ.read_text(encoding="utf-8"))
+    fuzzed = [
+        f"| {name} | {each['inputs']:,} | {each['accepted']:,} | {each['refused']:,} | {each['failed']} |"
+        for name, each in fuzz["targets"].items()
+    ]
     page = PAGE.format(
         out=settings.out,
         kills=settings.kills,
@@ -66,6 +84,8 @@ def main() -> None:
         cases=sum(each["cases"] for each in found),
         total=sum(kills.values()),
         differences=len(failed),
+        fuzz=fuzz,
+        fuzzed="\n".join(["| Input | Tried | Taken | Refused | Failed |", "|---|---:|---:|---:|---:|", *fuzzed]),
         tests="\n".join(tests),
     )
     Path(settings.out).write_text(page, encoding="utf-8")

@@ -20,14 +20,20 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
 import numpy as np
-from faults.targets import TARGETS, Target, World
+from faults.targets import TARGETS
+from faults.world import Target, World
+from transformers.utils import logging
 
 from rot5.errors import LONGEST, UserError
 
@@ -157,6 +163,9 @@ def _outcome(child: int, tally: np.ndarray) -> str:
 def _work(world, targets, seed, end, inputs, busy, tally, log) -> None:
     """Try cases, target by target, until time or inputs are over; ends the process."""
     try:
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        warnings.simplefilter("ignore")
         kinds: Counter[str] = Counter()
         with _silence(), _limits():
             while time.monotonic() < end and tally[:, INPUTS].sum() < inputs:

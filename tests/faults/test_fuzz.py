@@ -13,7 +13,12 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from faults.fuzz import TOLD, attempt, check_refusal, fuzz
-from faults.targets import TARGETS, Command, Damage, Rows, Table, Target, World, Written, resealed
+from faults.hostile_data import resealed
+from faults.hostile_rows import Rows
+from faults.hostile_settings import Command
+from faults.hostile_text import Table, Written
+from faults.targets import TARGETS
+from faults.world import Damage, Target, World
 
 from rot5.data.denoise import DenoiseConfig, DenoiserConfig
 from rot5.data.manifest import MANIFEST
