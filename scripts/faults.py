@@ -44,12 +44,14 @@ last counts.)
 
 ## Input from strangers
 
-Written by `python -m faults.fuzz --seed {fuzz[seed]} --minutes 30 --out ../docs/results/fuzz.json` in `tests/`: hostile texts, tables, manifests, shards,
-settings, studies and model folders, and rows of any settings. Each is taken, and then what must hold of it is asserted, or refused in one line; else it has failed.
+Written by `python -m faults.fuzz --seed {fuzz[seed]} --minutes 30 --out ../docs/results/fuzz.json` in `tests/`:
+hostile texts, tables, manifests, shards, settings, studies and model folders, and rows of any settings. Each is taken,
+and then what must hold of it is asserted, or refused in one line; else it has failed.
 
 {fuzzed}
 
-{fuzz[inputs]:,} inputs in {fuzz[minutes]:.0f} minutes, {fuzz[failed]} failures. What earlier ones found, some forty defects, is kept as tests.
+{fuzz[inputs]:,} inputs in {fuzz[minutes]:.0f} minutes, {fuzz[failed]} failures. What earlier ones found, some forty
+defects, is kept as tests.
 
 ## What else holds, test by test
 

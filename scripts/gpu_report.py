@@ -41,7 +41,7 @@ from rot5.bench.figures import Figures
 from rot5.bench.peers import PeerStep, people_batches, t5_of
 from rot5.bench.run import BENCHES
 from rot5.bench.steps import TrainingStep, rows_of
-from rot5.build import new_model, shape
+from rot5.build.models import new_model, shape
 from rot5.config import BenchConfig
 from rot5.data import sources
 from rot5.data.corpus import Corpus

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rot5.build import pretraining
+from rot5.build.pretraining import pretraining
 from rot5.config import PretrainConfig
 from rot5.data import sources
 from rot5.data.corpus import Corpus

@@ -13,7 +13,7 @@ from faults import hostile
 from faults.world import World
 
 from rot5 import cli
-from rot5.build import shape
+from rot5.build.models import shape
 from rot5.config import FinetuneConfig, PlanConfig, PrepareConfig, PretrainConfig
 from rot5.data import denoise, packing, sources
 from rot5.data.tokenizer import (

@@ -13,7 +13,7 @@ import pytest
 import torch
 from faults.damage import DAMAGES, files
 
-from rot5.build import pretraining
+from rot5.build.pretraining import pretraining
 from rot5.config import PretrainConfig
 from rot5.data.corpus import Corpus, PairCorpus
 from rot5.data.packing import PackConfig

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from rot5.bench.figures import Figures
-from rot5.build import denoising_rows, shape
+from rot5.build.models import shape
+from rot5.build.scoring import denoising_rows
 from rot5.data.corpus import Corpus
 from rot5.data.denoise import DenoiseConfig
 from rot5.data.packing import PackConfig

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from rot5.bench.ceilings import Ceilings
 from rot5.bench.figures import Figures
 from rot5.bench.steps import WARM_UP, TrainingStep, corpus_of
-from rot5.build import denoising_rows, new_model
+from rot5.build.models import new_model
+from rot5.build.scoring import denoising_rows
 from rot5.config import BenchConfig
 from rot5.data.batches import PackedRows, prefetch
 from rot5.data.corpus import Corpus, documents

@@ -15,7 +15,7 @@ from rot5.bench.ctranslate2_peer import CTranslate2Peer, is_installed
 from rot5.bench.figures import Figures
 from rot5.bench.peers import t5_of
 from rot5.bench.steps import take_turns
-from rot5.build import new_model
+from rot5.build.models import new_model
 from rot5.config import BenchConfig
 from rot5.data import sources
 from rot5.data.corpus import Corpus, documents

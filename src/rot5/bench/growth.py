@@ -12,7 +12,7 @@ from rot5.bench.ceilings import Ceilings
 from rot5.bench.figures import Figures
 from rot5.bench.one_shape import folded, shape_of
 from rot5.bench.steps import WARM_UP, TrainingStep, Turn, corpus_of, rows_of, take_turns
-from rot5.build import new_model
+from rot5.build.models import new_model
 from rot5.config import BenchConfig
 from rot5.data.batches import Batch, PackedRows
 from rot5.data.corpus import Corpus

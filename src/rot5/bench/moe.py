@@ -5,7 +5,7 @@ import statistics
 from rot5.bench.ceilings import Ceilings
 from rot5.bench.figures import Figures
 from rot5.bench.steps import WARM_UP, TrainingStep, batches_of, corpus_of, take_turns
-from rot5.build import new_model
+from rot5.build.models import new_model
 from rot5.config import BenchConfig
 from rot5.data.batches import Batch
 from rot5.errors import UserError

@@ -13,7 +13,8 @@ from rot5 import runtime
 from rot5.bench.ceilings import wait
 from rot5.bench.peers import people_batches, t5_of, t5_shape
 from rot5.bench.recipes_raced import Recipe
-from rot5.build import EVALUATION_SEED, denoising_rows, new_model, shape
+from rot5.build.models import new_model, shape
+from rot5.build.scoring import EVALUATION_SEED, denoising_rows
 from rot5.config import BenchConfig
 from rot5.data.batches import prefetch
 from rot5.data.corpus import Corpus

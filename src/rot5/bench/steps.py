@@ -13,7 +13,7 @@ import torch
 
 from rot5 import runtime
 from rot5.bench.ceilings import wait
-from rot5.build import denoising_rows
+from rot5.build.scoring import denoising_rows
 from rot5.config import BenchConfig
 from rot5.data import sources
 from rot5.data.batches import Batch, PackedRows

@@ -23,7 +23,7 @@ from rot5.bench.peers import (
     t5_shape,
 )
 from rot5.bench.steps import WARM_UP, TrainingStep, Turn, corpus_of, rows_of, take_turns, together
-from rot5.build import new_model
+from rot5.build.models import new_model
 from rot5.config import BenchConfig
 from rot5.data.batches import Batch, PackedRows
 from rot5.model.configuration_rot5 import Rot5Config

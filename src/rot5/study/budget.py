@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from rot5.build import denoising_rows, shape
+from rot5.build.models import shape
+from rot5.build.scoring import denoising_rows
 from rot5.config import PretrainConfig
 from rot5.data.mixture import open_corpus
 from rot5.data.tokenizer import special_ids

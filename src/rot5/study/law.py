@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rot5.build import shape
+from rot5.build.models import shape
 from rot5.config import PretrainConfig
 from rot5.data.mixture import open_corpus
 from rot5.data.tokenizer import special_ids

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rot5.build import pretraining
+from rot5.build.pretraining import pretraining
 from rot5.config import PretrainConfig
 from rot5.data.batches import Batch
 from rot5.errors import UserError

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from rot5 import ranks
-from rot5.build import (
+from rot5.build.scoring import (
     DEFAULT,
     EVALUATION_SEED,
     OWN,

@@ -4,7 +4,8 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from rot5 import ranks
-from rot5.build import Job, complete, finetuning
+from rot5.build.finetuning import finetuning
+from rot5.build.jobs import Job, complete
 from rot5.config import FinetuneConfig
 from rot5.data.corpus import PairCorpus
 from rot5.evaluate.answers import evaluate_summaries

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from rot5 import ranks
-from rot5.build import Job, complete, pretraining
+from rot5.build.jobs import Job, complete
+from rot5.build.pretraining import pretraining
 from rot5.config import PretrainConfig
 from rot5.folders import sole
 from rot5.generate.answers import generate

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from rot5.build import EVALUATION_SEED, new_model, score
+from rot5.build.models import new_model
+from rot5.build.scoring import EVALUATION_SEED, score
 from rot5.data.batches import PackedRows
 from rot5.data.corpus import PairCorpus
 from rot5.data.packing import PackConfig

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast, T5Config
 from transformers import T5ForConditionalGeneration as T5
 
-from rot5.build import EVALUATION_SEED, denoising_rows, score
+from rot5.build.scoring import EVALUATION_SEED, denoising_rows, score
 from rot5.data.batches import PackedRows
 from rot5.data.corpus import Corpus
 from rot5.data.denoise import DenoiseConfig, DenoiserConfig

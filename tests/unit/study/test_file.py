@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rot5.build import shape
+from rot5.build.models import shape
 from rot5.config import FinetuneConfig, PrepareConfig, PretrainConfig
 from rot5.data.tokenizer import build_tokenizer, prune_tokenizer, special_ids
 from rot5.errors import UserError

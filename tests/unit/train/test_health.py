@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rot5.build import pretraining
+from rot5.build.pretraining import pretraining
 from rot5.config import PretrainConfig
 from rot5.data.packing import PackConfig
 from rot5.errors import UserError

@@ -7,7 +7,7 @@ import torch
 from stopping import train_until
 from tolerances import PARITY
 
-from rot5.build import pretraining
+from rot5.build.pretraining import pretraining
 from rot5.config import PretrainConfig
 from rot5.data.packing import PackConfig
 from rot5.errors import UserError

@@ -1,0 +1,1 @@
+"""Settings turned into objects: models, rows and runs."""
