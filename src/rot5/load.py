@@ -1,9 +1,12 @@
 """Models that can be asked: a run folder, a model folder or a hub name, ours or any sequence-to-sequence model."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from transformers import (
@@ -29,7 +32,7 @@ PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 SMALL, SMALL_DEPTH = 2**20, 64
 """Weights and layers that any machine has room for."""
 
-LAYER_COUNTS = ("num_hidden_layers", "num_decoder_layers", "encoder_layers", "decoder_layers")
+LAYER_COUNTS = ("num_layers", "num_hidden_layers", "num_decoder_layers", "encoder_layers", "decoder_layers")
 """Names under which configurations of transformers tell how many layers there are; some tell it twice."""
 
 
@@ -102,17 +105,29 @@ def check_weights(name: str, config: PreTrainedConfig, folder: Path) -> None:
     except (SafetensorError, OSError) as error:
         raise UserError(f"cannot load {name!r}: {_first_line(error)}") from error
     stored = sum(map(math.prod, shapes))
-    layers = [getattr(config, key, 0) or 0 for key in LAYER_COUNTS]
-    table = (getattr(config, "vocab_size", 0) or 0) * (getattr(config, "hidden_size", 0) or 0)
-    most = 2 * stored + SMALL
-    fits = sum(layers) <= 2 * len(shapes) + SMALL_DEPTH and table <= most
-    if fits and isinstance(config, Rot5Config):
-        fits = parameter_counts(config).total <= most
-    if files and not fits:
+    if files and (_layers(config.to_dict()) > 2 * len(shapes) + SMALL_DEPTH or _size(config) > 2 * stored + SMALL):
         raise UserError(
             f"cannot load {name!r}: its config.json asks for far more than the {stored:,} weights that are stored: "
             "restore both files from the same model"
         )
+
+
+def _layers(settings: Mapping[str, Any]) -> float:
+    """All layers that a configuration and those inside it name."""
+    inner = [value for value in settings.values() if isinstance(value, Mapping)]
+    named = [settings[key] for key in LAYER_COUNTS if isinstance(settings.get(key), int | float)]
+    return sum(named) + sum(map(_layers, inner))
+
+
+def _size(config: PreTrainedConfig) -> int:
+    """Weights of the model that a configuration asks for, which is built without any memory of theirs."""
+    if isinstance(config, Rot5Config):
+        return parameter_counts(config).total
+    try:
+        with torch.device("meta"):
+            return AutoModelForSeq2SeqLM.from_config(config).num_parameters()
+    except Exception as error:  # whatever a field of a wrong value makes torch or Python raise
+        raise UserError(f"a {config.model_type} model cannot be built so: {_first_line(error)}") from error
 
 
 def _shapes(file: Path) -> list[list[int]]:

@@ -244,6 +244,7 @@ FOUND: dict[str, tuple[str, Callable[[World], Any], str | None]] = {
         model("config.json", task_specific_params={"summarization": {"prefix": 5}}),
         None,
     ),
+    "a model of two that nobody named": ("models", model("config.json", model_type="encoder-decoder"), "far more than"),
     "a model that brings its code": (
         "models",
         model("config.json", model_type="x", auto_map={"AutoConfig": "x.C"}),
