@@ -24,6 +24,7 @@ VERBS = {
     "demo": Verb("DemoConfig", "rot5.demo", None, "everything in one go, with a report at the end"),
     "stories": Verb("StoriesConfig", "rot5.verbs.stories", "count", "records of StoryWorld as text"),
     "prepare": Verb("PrepareConfig", "rot5.verbs.prepare", "source.name", "text or pairs into a corpus"),
+    "mix": Verb("MixConfig", "rot5.verbs.mix", "mixture", "tasks and templates into pairs, for instruction tuning"),
     "overlap": Verb("OverlapConfig", "rot5.verbs.overlap", "validation", "what validation texts share with training"),
     "plan": Verb("PlanConfig", "rot5.verbs.plan", "preset", "what a model costs: parameters and operations"),
     "pretrain": Verb("PretrainConfig", "rot5.verbs.pretrain", None, "a model from scratch on denoising"),
@@ -39,7 +40,7 @@ VERBS = {
 }
 """Handlers are `run(settings)`; those that can be taken up are `run(settings, resume=…, overwrite=…)`."""
 
-CONTINUABLE = ("prepare", "pretrain", "finetune")
+CONTINUABLE = ("prepare", "mix", "pretrain", "finetune")
 CONTINUING = ("evaluate", "judge", "study")
 """Verbs that, called again, do what is missing and nothing twice: `--resume` goes without saying."""
 
@@ -60,7 +61,7 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "`rot5 VERB --help` lists a verb's settings. prepare, pretrain and finetune take --resume and --overwrite.",
+            "`rot5 VERB --help` lists a verb's settings. prepare, mix, pretrain, finetune: --resume, --overwrite.",
         ]
     )
 

@@ -47,6 +47,34 @@ class PrepareConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MixConfig:
+    """Tasks over stories and questions into pairs of an instruction and its answer: what instruction tuning learns."""
+
+    mixture: str
+    """YAML file of sources, tasks, shares and formats."""
+    out: str
+    """Folder to write; `rot5 finetune` and `rot5 evaluate` take it as pairs."""
+    tokenizer: str = "mistral"
+    """`mistral`, or a folder (a prepared corpus or a run counts) whose tokenizer is taken over."""
+    examples: int = 10_000
+    """So many, mixed by the shares of their tasks."""
+    per_task: int = 0
+    """In place of a mixture at most so many of every task, task by task, to judge by."""
+    held_out: bool = False
+    """Only the tasks that are held out, instead of the others."""
+    split: str = ""
+    """Split of all sources, in place of what the file says."""
+    format: str = ""
+    """Format of all examples, in place of the shares in the file: plain, shots or rationale."""
+    longest_input: int = 448
+    """Tokens of the longest input; examples with longer ones are left out, and fewer others are put before one."""
+    longest_target: int = 224
+    """Tokens of the longest target."""
+    seed: int = 0
+    """Of items, templates, formats and order."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OverlapConfig:
     """How much of a validation corpus stands in a training corpus: whole texts, and runs of eight words."""
 

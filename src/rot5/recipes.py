@@ -145,9 +145,31 @@ def read(config_class: type[T], verb: str, argv: Sequence[str]) -> T:
             values = reader.instantiate(reader.parse_args([*(f"--config={path}" for path in recipes), *flags]))
     except Exception as error:  # besides ArgumentError all that a date or a number that is none can raise
         raise UserError(f"rot5 {verb}: {_plain(str(error))}") from error
+    return _settings(config_class, values, f"rot5 {verb}")
+
+
+def from_dict(config_class: type[T], given: Any, where: str) -> T:
+    """Settings that stand in a group of a file. Raises UserError that names every unknown key."""
+    if not isinstance(given, dict):
+        raise UserError(f"{where} must hold settings as `key: value`")
+    known = set(keys(config_class))
+    unknown = [key for key in _recipe_keys(given, known) if key not in known]
+    if unknown:
+        raise UserError(f"{where}: " + "; ".join(f"unknown key {key!r}: {nearest(str(key), known)}" for key in unknown))
+    reader = parser(config_class, where)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values = reader.instantiate(reader.parse_object(given))
+    except Exception as error:  # as in `read`
+        raise UserError(f"{where}: {_plain(str(error))}") from error
+    return _settings(config_class, values, where)
+
+
+def _settings(config_class: type[T], values: Any, where: str) -> T:
     settings = config_class(**{entry.name: values[entry.name] for entry in fields(config_class)})  # type: ignore[arg-type]
     if empty := list(_empty(settings)):
-        raise UserError(f"rot5 {verb}: {', '.join(empty)} must not be null: give a value, or leave it out")
+        raise UserError(f"{where}: {', '.join(empty)} must not be null: give a value, or leave it out")
     return settings
 
 

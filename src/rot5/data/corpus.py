@@ -234,8 +234,9 @@ class Verification(threading.Thread):
 def _pair(line: bytes) -> Pair:
     """A pair as a line of JSON. Raises ValueError, LookupError, TypeError or RecursionError for all else."""
     found = json.loads(line)
-    pair = Pair(found["input"], found["target"], tuple(found["references"]), found["index"])
-    "".join((pair.input, pair.target, *pair.references)).encode()
+    told = {key: found[key] for key in ("task", "metric") if key in found}
+    pair = Pair(found["input"], found["target"], tuple(found["references"]), found["index"], **told)
+    "".join((pair.input, pair.target, *pair.references, pair.task, pair.metric)).encode()
     if not isinstance(pair.index, int):
         raise TypeError
     return pair

@@ -89,10 +89,7 @@ def prepare_pairs(
                     "inputs": inputs.commit(), "targets": targets.commit(), "references": {"bytes": references.tell()}
                 }  # fmt: skip
 
-            rows = (
-                (pair.input, pair.target, json.dumps(pair._asdict()) + "\n")
-                for pair in islice(pairs, inputs.num_documents, None)
-            )
+            rows = ((pair.input, pair.target, _told(pair) + "\n") for pair in islice(pairs, inputs.num_documents, None))
             for (stories, summaries, lines), (encoded_stories, encoded_summaries) in _encoded(
                 rows, tokenizer, 2, inputs.num_documents
             ):
@@ -114,6 +111,11 @@ def prepare_pairs(
             "files": {REFERENCES: seal_of(partial / REFERENCES)},
         }
         return write_sealed(partial, manifest)
+
+
+def _told(pair: Pair) -> str:
+    """A pair as a line of JSON; what is empty in pairs of no task is left out."""
+    return json.dumps({key: value for key, value in pair._asdict().items() if value or key not in ("task", "metric")})
 
 
 class _Journal:

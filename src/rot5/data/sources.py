@@ -65,6 +65,10 @@ class Pair(NamedTuple):
     target: str
     references: tuple[str, ...]
     index: int
+    task: str = ""
+    """Of a mixture of tasks: which one."""
+    metric: str = ""
+    """How answers to the task are judged: rouge, exact or f1."""
 
 
 def problems(config: SourceConfig) -> list[str]:

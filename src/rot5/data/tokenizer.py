@@ -174,6 +174,13 @@ def load_tokenizer(folder_or_name: str | Path) -> PreTrainedTokenizerFast:
         return PreTrainedTokenizerFast.from_pretrained(str(folder))
 
 
+def saved_tokenizer(name: str) -> PreTrainedTokenizerFast:
+    """The tokenizer of that name, or of a folder: of itself, a corpus, pairs, a run or an exported model."""
+    folder = Path(name)
+    inner = [folder / "tokenizer", folder / "inputs" / "tokenizer"]
+    return load_tokenizer(next((path for path in inner if path.is_dir()), name))
+
+
 @contextlib.contextmanager
 def reading(folder_or_name: str | Path) -> Iterator[None]:
     """Raise UserError for whatever is raised while a tokenizer is read: the backend panics at some files."""

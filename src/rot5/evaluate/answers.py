@@ -9,6 +9,7 @@ from rot5.data.manifest import data_fingerprint
 from rot5.data.sources import Pair
 from rot5.evaluate.facts import content
 from rot5.evaluate.summaries import compare_predictions, compare_systems, score_summaries
+from rot5.evaluate.tasks import score_tasks
 from rot5.generate.answers import write_texts
 from rot5.generate.settings import GenerateConfig
 from rot5.load import Loaded
@@ -63,6 +64,8 @@ def score_predictions(
     judged = content if pairs.manifest["source"] == "storyworld" else None
     table = compare_systems(inputs, references, predictions, judged, original_rouge)
     table["settings"] |= {"data": str(pairs.folder), "data_fingerprint": data_fingerprint(pairs.folder)}
+    if all(pair.task for pair in chosen):
+        table["tasks"] = score_tasks(chosen, predictions)
     if against:
         figures = score_summaries(inputs, references, against, judged, original_rouge)
         table["systems"] = {"model": table["systems"]["model"], "against": figures, **table["systems"]}

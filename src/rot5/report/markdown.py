@@ -22,6 +22,7 @@ from rot5.report.tables import (
     LIKELIHOOD_COLUMNS,
     RUN_COLUMNS,
     SUMMARY_COLUMNS,
+    TASK_COLUMNS,
     TEXT_COLUMNS,
     Column,
     Row,
@@ -32,6 +33,7 @@ from rot5.report.tables import (
     likelihood_rows,
     present,
     summary_rows,
+    task_rows,
     text_rows,
 )
 
@@ -101,6 +103,7 @@ def _of(run: Run) -> list[str]:
         for rows, columns in (
             (text_rows(run.summaries), TEXT_COLUMNS),
             (claim_rows(run.summaries), CLAIM_COLUMNS),
+            (task_rows(run.summaries), TASK_COLUMNS),
             (compared_rows(run.summaries), COMPARED_COLUMNS),
         ):
             if rows:

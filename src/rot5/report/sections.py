@@ -16,6 +16,7 @@ from rot5.report.tables import (
     LIKELIHOOD_COLUMNS,
     RUN_COLUMNS,
     SUMMARY_COLUMNS,
+    TASK_COLUMNS,
     TEXT_COLUMNS,
     cell,
     claim_rows,
@@ -25,6 +26,7 @@ from rot5.report.tables import (
     likelihood_rows,
     present,
     summary_rows,
+    task_rows,
 )
 
 SAMPLES_SHOWN = 12
@@ -129,7 +131,7 @@ def summaries_of_all(runs: Sequence[Run]) -> Html | None:
     others = [{name: row for name, row in systems.items() if name != "model"} for systems in by_run]
     if all(other == others[0] for other in others):
         rows += others[0].values()
-    told = {key: value for key, value in judged[0].summaries.items() if key != "compared"}
+    told = {key: value for key, value in judged[0].summaries.items() if key not in ("compared", "tasks")}
     return _summary_table(rows, told, explained=True) if rows else None
 
 
@@ -143,6 +145,7 @@ def _summary_table(rows: Sequence[dict], told: dict, explained: bool) -> Html:
         table,
         html_table(rows, TEXT_COLUMNS, "Text") if texts else None,
         html_table(claims, CLAIM_COLUMNS, "Claims that are true") if claims else None,
+        html_table(tasks, TASK_COLUMNS, "Tasks") if (tasks := task_rows(told)) else None,
         html_table(compared, COMPARED_COLUMNS, "Compared, with paired 95 % intervals") if compared else None,
     ]
     table = join(tables)

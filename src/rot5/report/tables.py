@@ -91,6 +91,13 @@ COMPARED_COLUMNS = (
     Column("difference", "Difference"),
 )
 
+TASK_COLUMNS = (
+    Column("task", "Task", text=True),
+    Column("metric", "Measure", text=True),
+    Column("score", "Score"),
+    Column("examples", "Examples"),
+)
+
 LIKELIHOOD_COLUMNS = (
     Column("denoiser", "Kind", text=True),
     Column("loss", "Nats per target", digits=3),
@@ -137,6 +144,13 @@ def compared_rows(summaries: Mapping[str, Any]) -> list[dict]:
     named = {"rougeL": "ROUGE-L", "content_true": "Content words true, %", "exact_match": "Exact, %"}
     compared = summaries.get("compared", {})
     return [{"figure": named[key], "difference": compared[key]} for key in named if key in compared]
+
+
+def task_rows(summaries: Mapping[str, Any]) -> list[dict]:
+    """Rows for `TASK_COLUMNS` out of the `summaries` of eval.json; none where pairs are of no tasks."""
+    named = {"rouge": "ROUGE-L", "exact": "exact, %", "f1": "F1 of words"}
+    tasks = summaries.get("tasks", {}).items()
+    return [{"task": task, **figures, "metric": named[figures["metric"]]} for task, figures in tasks]
 
 
 def likelihood_rows(likelihood: Mapping[str, Any]) -> list[dict]:

@@ -39,12 +39,14 @@ from rot5.report.tables import (
     COMPARED_COLUMNS,
     LIKELIHOOD_COLUMNS,
     SUMMARY_COLUMNS,
+    TASK_COLUMNS,
     TEXT_COLUMNS,
     claim_rows,
     compared_rows,
     likelihood_notes,
     likelihood_rows,
     summary_rows,
+    task_rows,
     text_rows,
     text_table,
 )
@@ -124,6 +126,8 @@ def show(evaluation: dict) -> None:
             console.print(text_table(rows, TEXT_COLUMNS, "Text"))
         if rows := claim_rows(evaluation["summaries"]):
             console.print(text_table(rows, CLAIM_COLUMNS, "Claims"))
+        if rows := task_rows(evaluation["summaries"]):
+            console.print(text_table(rows, TASK_COLUMNS, "Tasks"))
         if rows := compared_rows(evaluation["summaries"]):
             console.print(text_table(rows, COMPARED_COLUMNS, "Compared"))
 

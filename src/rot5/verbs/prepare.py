@@ -10,7 +10,7 @@ from rot5.config import PrepareConfig
 from rot5.data import parts, sources
 from rot5.data.corpus import Corpus, PairCorpus
 from rot5.data.preparing import noted_progress, prepare, prepare_pairs, tidy
-from rot5.data.tokenizer import build_tokenizer, load_tokenizer, prune_tokenizer
+from rot5.data.tokenizer import MISTRAL, build_tokenizer, prune_tokenizer, saved_tokenizer
 from rot5.errors import UserError
 from rot5.folders import unfinished
 
@@ -88,19 +88,12 @@ def _settings(config: PrepareConfig) -> dict[str, Any]:
 
 def _begun_tokenizer(out: Path, settings: dict[str, Any]) -> PreTrainedTokenizerFast | None:
     """The tokenizer of a preparation that was stopped on the way."""
-    return load_tokenizer(_saved_tokenizer(unfinished(out))) if noted_progress(out, settings) else None
+    return saved_tokenizer(str(unfinished(out))) if noted_progress(out, settings) else None
 
 
 def _tokenizer(config: PrepareConfig) -> PreTrainedTokenizerFast:
     """A new tokenizer, or that of a folder: a tokenizer, a corpus, pairs, a run or an exported model."""
-    if config.tokenizer == "mistral":
-        return build_tokenizer(config.num_sentinels)
-    return load_tokenizer(_saved_tokenizer(Path(config.tokenizer)))
-
-
-def _saved_tokenizer(folder: Path) -> Path:
-    inner = [folder / "tokenizer", folder / "inputs" / "tokenizer"]
-    return next((path for path in inner if path.is_dir()), folder)
+    return build_tokenizer(config.num_sentinels) if config.tokenizer == MISTRAL else saved_tokenizer(config.tokenizer)
 
 
 def _all_text(config: PrepareConfig):

@@ -1,0 +1,128 @@
+"""Examples of a mixture: task, item, template and format of each are pure functions of its number."""
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count, islice
+from random import Random
+from typing import NamedTuple
+
+import numpy as np
+
+from rot5.data.order import permutation, visit
+from rot5.data.tasks.categories import Item
+from rot5.data.tasks.mixture import FormatsConfig, MixtureConfig, Task
+from rot5.data.tasks.templates import fill
+from rot5.errors import UserError
+
+PLAIN, SHOTS, RATIONALE = FORMATS = ("plain", "shots", "rationale")
+BLOCK = 1024
+"""Examples in which every task has its share, up to one."""
+
+
+SAY_WHY = "\nSay why, then answer."
+Fits = Callable[[str, str], bool]
+"""Whether an input and its target are short enough."""
+
+
+class TaskExample(NamedTuple):
+    """An instruction, the answer to learn, and all that are right."""
+
+    input: str
+    target: str
+    answers: tuple[str, ...]
+    task: str
+    metric: str
+    format: str
+
+
+def shares(tasks: Sequence[Task], cap: int, temperature: float) -> list[float]:
+    """Of each task, by its size up to the cap, to the power of 1 / temperature (T5, arXiv:1910.10683, section 3.5.2).
+
+    They add up to 1.
+    """
+    sizes = [min(len(task.items), cap or len(task.items)) ** (1 / temperature) for task in tasks]
+    return [size / sum(sizes) for size in sizes]
+
+
+def examples(
+    tasks: Sequence[Task],
+    config: MixtureConfig,
+    number: int,
+    seed: int,
+    fits: Fits,
+) -> Iterator[TaskExample]:
+    """So many examples of the tasks, mixed by their shares; those that do not fit are passed over.
+
+    Within a task items come in shuffled order, one after the other, and again from the beginning with other templates.
+    Raises UserError for a task of which nothing fits.
+    """
+    rounds = [_endless(task, config.formats, seed, fits) for task in tasks]
+    for place in _which(shares(tasks, config.cap, config.temperature), number, seed):
+        yield next(rounds[place])
+
+
+def first_examples(
+    tasks: Sequence[Task], formats: FormatsConfig, most: int, seed: int, fits: Fits
+) -> Iterator[TaskExample]:
+    """The first `most` examples of every task that fit, task by task: what models are judged on."""
+    for task in tasks:
+        yield from islice(_round(task, 0, formats, seed, fits), most)
+
+
+def _endless(task: Task, formats: FormatsConfig, seed: int, fits: Fits) -> Iterator[TaskExample]:
+    for number in count():
+        found = False
+        for example in _round(task, number, formats, seed, fits):
+            found = True
+            yield example
+        if not found:
+            raise UserError(f"{task.name}: no example fits rows of these lengths: set longer ones, or leave it out")
+
+
+def _round(task: Task, number: int, formats: FormatsConfig, seed: int, fits: Fits) -> Iterator[TaskExample]:
+    """Every item of a task once, those that do not fit left out."""
+    size = len(task.items)
+    for place in range(number * size, (number + 1) * size):
+        if example := _example(task, place, formats, seed, fits):
+            yield example
+
+
+def _which(rates: Sequence[float], count: int, seed: int) -> list[int]:
+    """The task of each example; in every block each has its share, up to one, in shuffled order."""
+    numbers = np.arange(count)
+    within = permutation(seed, numbers // BLOCK, numbers % BLOCK, BLOCK)
+    ends = np.cumsum(rates)[:-1]
+    return np.searchsorted(ends, (within + 0.5) / BLOCK, side="right").tolist()
+
+
+def _example(task: Task, number: int, formats: FormatsConfig, seed: int, fits: Fits) -> TaskExample | None:
+    """Example `number` of a task; none if it does not fit."""
+    draw = Random(f"{seed} {task.name} {number}")
+    item = _item(task, number, seed)
+    asked = draw.choice(task.templates.inputs)
+    kind = draw.choices((PLAIN, SHOTS, RATIONALE), (formats.plain, formats.shots, formats.rationale))[0]
+    if kind == RATIONALE and not task.templates.rationales:
+        kind = PLAIN
+    answered = draw.choice(task.templates.rationales if kind == RATIONALE else task.templates.targets)
+    text = fill(asked, item).strip() + (SAY_WHY if kind == RATIONALE else "")
+    target = fill(answered, item)
+    if not fits(text, target):
+        return None
+    if kind == SHOTS:
+        shown, wanted = "", draw.randint(1, formats.most_shots)
+        others = (_item(task, number + 1 + ahead, seed) for ahead in range(len(task.items)))
+        for other in islice((other for other in others if other is not item), wanted):
+            more = f"{shown}{fill(asked, other).strip()}\n{fill(answered, other)}\n\n"
+            if not fits(more + text, target):
+                break
+            shown = more
+        text, kind = shown + text, SHOTS if shown else PLAIN
+    answers = item["answers"]
+    assert isinstance(answers, tuple)
+    return TaskExample(text, target, answers, task.name, task.templates.metric, kind)
+
+
+def _item(task: Task, number: int, seed: int) -> Item:
+    """Item `number` of a task in the order of its shuffled rounds."""
+    own = seed + zlib.crc32(task.name.encode())
+    return task.items[int(visit([number], len(task.items), own, shuffle=True)[0])]

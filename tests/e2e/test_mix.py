@@ -1,0 +1,76 @@
+"""Instruction tuning as users call it: tasks into pairs, a model tuned on them, and each task judged by its measure."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+MIXTURE = """
+sources: {world: {format: storyworld, limit: 25}}
+tasks: [world/who, world/title, world/order, world/word]
+held_out: [world/word]
+formats: {plain: 1, shots: 1, rationale: 1, most_shots: 1}
+"""
+
+RUN = "finetune --pairs train --validation held --mode none --out run --summaries 0"
+LOOP = (
+    "--model.preset smoke --pack.encoder_length 512 --pack.decoder_length 256 --train.batch_rows 2 "
+    "--train.micro_batch_rows 2 --train.steps 2 --train.optimizer.name adafactor --train.schedule.name constant"
+)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, corpora, rot5):
+    monkeypatch.chdir(tmp_path)
+    Path("tasks.yaml").write_text(MIXTURE)
+    given = ("mix", "tasks.yaml", "--tokenizer", corpora / "stories")
+    assert rot5(*given, "--examples", 40, "--out", "train").code == 0
+    assert rot5(*given, "--per_task", 3, "--held_out", "true", "--split", "test", "--out", "held").code == 0
+    return given
+
+
+def told(folder: str) -> list[dict]:
+    return [json.loads(line) for line in Path(folder, "references.jsonl").read_text().splitlines()]
+
+
+def test_tasks_are_tuned_on_and_judged(place, rot5):
+    assert {each["task"] for each in told("train")} == {"world/who", "world/title", "world/order"}
+    assert [each["task"] for each in told("held")] == ["world/word"] * 3
+    called = rot5(*RUN.split(), *LOOP.split())
+    assert called.code == 0, called.err
+    called = rot5("evaluate", "run", "--data", "held", "--max_new_tokens", 8)
+    assert "Tasks" in called.out and "world/word" in called.out and "exact, %" in called.out
+    tasks = json.loads(Path("run/eval.json").read_text())["summaries"]["tasks"]
+    assert tasks["world/word"]["examples"] == 3
+    assert rot5("report", "run", "--markdown", "run.md").code == 0
+    assert "world/word" in Path("run.md").read_text() and "world/word" in Path("run/report.html").read_text()
+
+
+def test_the_same_command_gives_the_same_pairs_and_resumes_to_nothing(place, rot5):
+    assert rot5(*place, "--examples", 40, "--out", "again").code == 0
+    assert told("again") == told("train")
+    assert "again already exists" in rot5(*place, "--out", "again").err
+    assert "40 pairs" in rot5(*place, "--out", "again", "--resume").out
+    assert rot5(*place, "--examples", 5, "--format", "rationale", "--out", "again", "--overwrite").code == 0
+    assert len(told("again")) == 5
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--examples", "0"], "examples 0 must be at least 1"),
+        (["--format", "shot"], "unknown format 'shot': did you mean shots"),
+        (["--split", "dev"], "unknown split 'dev'"),
+        (["--longest_target", "1"], "no example fits"),
+        (["--tokenizer", "nowhere"], "no tokenizer at nowhere"),
+    ],
+)
+def test_faults_are_told_in_one_line(place, rot5, flags, message):
+    called = rot5(*place, "--out", "other", *flags)
+    assert called.code == 2 and message in called.err and called.err.count("\n") == 1
+    assert not Path("other").exists()
+
+
+def test_a_mixture_without_held_out_tasks_has_none(place, rot5):
+    Path("tasks.yaml").write_text("sources: {world: {limit: 3}}")
+    assert "holds no tasks out" in rot5(*place, "--held_out", "true", "--out", "other").err
