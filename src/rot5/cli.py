@@ -25,6 +25,7 @@ VERBS = {
     "stories": Verb("StoriesConfig", "rot5.verbs.stories", "count", "records of StoryWorld as text"),
     "prepare": Verb("PrepareConfig", "rot5.verbs.prepare", "source.name", "text or pairs into a corpus"),
     "mix": Verb("MixConfig", "rot5.verbs.mix", "mixture", "tasks and templates into pairs, for instruction tuning"),
+    "sort": Verb("SortConfig", "rot5.verbs.sort", "corpus", "a corpus cut into parts from easy to hard"),
     "overlap": Verb("OverlapConfig", "rot5.verbs.overlap", "validation", "what validation texts share with training"),
     "plan": Verb("PlanConfig", "rot5.verbs.plan", "preset", "what a model costs: parameters and operations"),
     "pretrain": Verb("PretrainConfig", "rot5.verbs.pretrain", None, "a model from scratch on denoising"),

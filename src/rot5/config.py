@@ -75,6 +75,22 @@ class MixConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SortConfig:
+    """A corpus cut into parts of like size from easy to hard: for training that begins with what is easy."""
+
+    corpus: str
+    """Folder of the prepared corpus."""
+    out: str
+    """Folder to write: the parts, 1 and so on, and difficulty.json, what each is like."""
+    by: str = "length"
+    """length (tokens), vocabulary (how rare its tokens are) or loss (of a model)."""
+    model: str = ""
+    """Run or model folder of ours, for the loss."""
+    parts: int = 3
+    """How many."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OverlapConfig:
     """How much of a validation corpus stands in a training corpus: whole texts, and runs of eight words."""
 

@@ -134,11 +134,12 @@ class Corpus:
         verify_files(self.folder, self.manifest)
 
 
-def documents(corpus: Corpus) -> Iterator[str]:
-    """The texts of a corpus in their order; a bounded number is in memory at a time."""
+def documents(corpus: Corpus, numbers: np.ndarray | None = None) -> Iterator[str]:
+    """The texts of a corpus in their order, or those of these numbers; a bounded number is in memory at a time."""
     tokenizer = corpus.tokenizer()
-    for first in range(0, corpus.num_documents, _DOCUMENTS_AT_ONCE):
-        chosen = np.arange(first, min(first + _DOCUMENTS_AT_ONCE, corpus.num_documents))
+    numbers = np.arange(corpus.num_documents) if numbers is None else numbers
+    for first in range(0, len(numbers), _DOCUMENTS_AT_ONCE):
+        chosen = numbers[first : first + _DOCUMENTS_AT_ONCE]
         rows = corpus.read(chosen, np.zeros_like(chosen), corpus.lengths[chosen])
         yield from tokenizer.batch_decode([rows.row(n).tolist() for n in range(len(chosen))], skip_special_tokens=False)
 
