@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
 from transformers.utils import logging
@@ -63,8 +62,8 @@ def load_writer(name: str) -> Writer:
     A model of ours that was never tuned has no prefix of its own: it continues texts behind its mode token [S].
     """
     try:
-        config = AutoConfig.from_pretrained(model_folder(name))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, StrictDataclassError):
+        config = AutoConfig.from_pretrained(model_folder(name), trust_remote_code=False)
+    except Exception:
         config = None  # `load` says what is wrong
     if config and not config.is_encoder_decoder:
         return Writer(_load_causal(name, config), None)
@@ -88,9 +87,9 @@ def _load_causal(name: str, config: PreTrainedConfig) -> Loaded:
     check_weights(name, config, Path(folder))
     try:
         model, fit = AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]
-            folder, output_loading_info=True, use_safetensors=True
+            folder, output_loading_info=True, use_safetensors=True, trust_remote_code=False
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"cannot load {name!r}: {' '.join(str(error).split())[:200]}") from error
     finally:
