@@ -11,6 +11,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from transformers import (
     AutoConfig,
+    AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     PreTrainedConfig,
@@ -123,9 +124,10 @@ def _size(config: PreTrainedConfig) -> int:
     """Weights of the model that a configuration asks for, which is built without any memory of theirs."""
     if isinstance(config, Rot5Config):
         return parameter_counts(config).total
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     try:
         with torch.device("meta"):
-            return AutoModelForSeq2SeqLM.from_config(config).num_parameters()
+            return kind.from_config(config, trust_remote_code=False).num_parameters()
     except Exception as error:  # whatever a field of a wrong value makes torch or Python raise
         raise UserError(f"a {config.model_type} model cannot be built so: {_first_line(error)}") from error
 
