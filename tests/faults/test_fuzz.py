@@ -177,6 +177,11 @@ FOUND: dict[str, tuple[str, Callable[[World], Any], str | None]] = {
         given(b"pretrain: {corpus: d}\nbudget: {7: 1}"),
         "unknown budget 7",
     ),
+    "two budgets, one called by a number": (
+        "studies",
+        given(b"pretrain: {corpus: d}\nbudget: {seconds: 1, 7: 1}"),
+        "one budget, not seconds and 7",
+    ),
     "a manifest nested deeply": (
         "manifests",
         given(Damage("documents", {MANIFEST: b'{"files": ' + b"[" * 100_000})),
@@ -184,7 +189,8 @@ FOUND: dict[str, tuple[str, Callable[[World], Any], str | None]] = {
     ),
     "a manifest that counts other tokens": ("manifests", manifest(tokens=7), "counts other"),
     "a manifest that counts other pairs": ("manifests", manifest("pairs", pairs=4), "counts other"),
-    "a manifest that counts other ids": ("manifests", manifest(vocab_size=10**30), "another tokenizer"),
+    "a manifest that counts other ids": ("manifests", manifest(vocab_size=10**30), "is no manifest"),
+    "a manifest that counts more than there can be": ("manifests", manifest("pairs", pairs=2**63), "is no manifest"),
     "a manifest of another tokenizer": ("manifests", manifest(tokenizer="x"), "another tokenizer"),
     "numbers of no bytes, which ended the process": (
         "shards",

@@ -95,7 +95,7 @@ def _is_manifest(found: dict[str, Any]) -> bool:
         for seal in files.values()
     )
     texts = [found.get(key) for key in ("tokenizer", "source", "licence")]
-    counted = all(isinstance(number, int) and number >= 0 for number in numbers)
+    counted = all(isinstance(number, int) and 0 <= number < 2**63 for number in numbers)
     return sealed and counted and all(isinstance(text, str) for text in texts)
 
 

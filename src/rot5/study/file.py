@@ -195,7 +195,7 @@ def _variant(path: Path, name: str, point: Mapping[str, Any], settings: Mapping[
     unknown = [key for key in budget if key not in BUDGETS]
     found += [f"unknown budget {key!r}: {nearest(str(key), BUDGETS)}" for key in unknown]
     if len(budget) > 1:
-        found.append(f"one budget, not {' and '.join(budget)}")
+        found.append(f"one budget, not {' and '.join(map(str, budget))}")
     found += [
         f"budget.{key} {value!r} must be a number above 0"
         for key, value in budget.items()
