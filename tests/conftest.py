@@ -51,6 +51,70 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def foreigners(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `t5` (1.1: gated, with a head of its own; pieces of SentencePiece's unigram kind) and `bart` (bytes
+    merged in pairs) as transformers writes them, small, new, and each with a tokenizer that has read StoryWorld."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import (
+        BartConfig,
+        BartForConditionalGeneration,
+        PreTrainedTokenizerFast,
+        T5Config,
+        T5ForConditionalGeneration,
+    )
+    from transformers.utils import logging
+
+    from rot5.data.storyworld import StoryWorld
+
+    logging.disable_progress_bar()
+    folder, world = tmp_path_factory.mktemp("foreigners"), StoryWorld(0)
+    texts = [text for n in range(40) for text in ("summarize: ", world[n].story, *world[n].summaries)]
+    named = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    torch.manual_seed(0)
+
+    pieces = Tokenizer(models.Unigram())
+    pieces.pre_tokenizer, pieces.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    special = ["<pad>", "</s>", "<unk>"]
+    pieces.train_from_iterator(
+        texts,
+        trainers.UnigramTrainer(vocab_size=300, special_tokens=special, unk_token="<unk>", show_progress=False),
+    )
+    pieces.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=pieces, **named)
+    tokenizer.save_pretrained(folder / "t5")
+    small = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 0}
+    shape = T5Config(vocab_size=len(tokenizer) + 5, feed_forward_proj="gated-gelu", tie_word_embeddings=False, **small)
+    shape.task_specific_params = {"summarization": {"prefix": "summarize: ", "length_penalty": 2.0}}
+    shape.n_positions = 512  # as every T5 of the hub says, and nobody reads
+    t5 = T5ForConditionalGeneration(shape)
+    t5.config.tie_word_embeddings = False
+    t5.lm_head.weight = torch.nn.Parameter(0.1 * torch.randn_like(t5.lm_head.weight))
+    t5.save_pretrained(folder / "t5")
+
+    merged = Tokenizer(models.BPE())
+    merged.pre_tokenizer, merged.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    special, alphabet = ["<s>", "<pad>", "</s>", "<unk>"], pre_tokenizers.ByteLevel.alphabet()
+    merged.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False),
+    )
+    merged.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=merged, bos_token="<s>", **named)
+    tokenizer.save_pretrained(folder / "bart")
+    small = {
+        f"{side}_{what}": size
+        for side in ("encoder", "decoder")
+        for what, size in (("layers", 2), ("attention_heads", 4), ("ffn_dim", 48))
+    }
+    bart = BartConfig(vocab_size=len(tokenizer), d_model=32, max_position_embeddings=600, **small)
+    BartForConditionalGeneration(bart).save_pretrained(folder / "bart")
+    return folder
+
+
 @pytest.fixture
 def tiny_model() -> Callable:
     """Makes a small model in evaluation mode, its settings replaced by keyword."""

@@ -33,6 +33,7 @@ VERBS = {
     "evaluate": Verb("EvaluateConfig", "rot5.verbs.evaluate", "model", "likelihood and summaries of a model or a file"),
     "judge": Verb("JudgeConfig", "rot5.verbs.judge", "model", "completed stories, measured and graded"),
     "summarize": Verb("SummarizeConfig", "rot5.verbs.summarize", "input", "a summary of your own text"),
+    "stages": Verb("StagesConfig", "rot5.stages", "file", "a model trained in stages, each from the last"),
     "study": Verb("StudyConfig", "rot5.study.run", "file", "variants compared at matched budgets, over seeds"),
     "export": Verb("ExportConfig", "rot5.verbs.export", "model", "a model as a folder for transformers"),
     "report": Verb("ReportConfig", "rot5.verbs.report", "folder", "one HTML page about a run or a folder of runs"),
@@ -42,7 +43,7 @@ VERBS = {
 """Handlers are `run(settings)`; those that can be taken up are `run(settings, resume=…, overwrite=…)`."""
 
 CONTINUABLE = ("prepare", "mix", "pretrain", "finetune")
-CONTINUING = ("evaluate", "judge", "study")
+CONTINUING = ("evaluate", "judge", "stages", "study")
 """Verbs that, called again, do what is missing and nothing twice: `--resume` goes without saying."""
 
 

@@ -7,7 +7,7 @@ from rot5.data.packing import PackConfig
 from rot5.data.parts import PartsConfig
 from rot5.data.sources import SourceConfig
 from rot5.model.settings import ModelConfig
-from rot5.train.settings import TrainConfig
+from rot5.train.settings import LoraConfig, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,8 +152,10 @@ class PretrainConfig:
     """Run folder to write."""
     temperature: float = 1.0
     """Of several corpora without weights: shares go by tokens to the power of 1 / temperature."""
+    init: str = ""
+    """Run or model folder of ours to go on from; empty for a new model."""
     model: ModelConfig = field(default_factory=ModelConfig)
-    """The model's shape."""
+    """The model's shape; with `init`, what it grows into, whatever the preset: width, depth, heads, experts."""
     denoise: DenoiseConfig = field(default_factory=DenoiseConfig)
     """The objective."""
     pack: PackConfig = field(default_factory=PackConfig)
@@ -175,17 +177,21 @@ class FinetuneConfig:
     out: str
     """Run folder to write."""
     init: str = ""
-    """Run or model folder to start from; empty for a new model of the shape below."""
+    """Run, model folder or hub name of any sequence-to-sequence model to start from; empty for a new one of the shape
+    below."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """The shape of a new model; ignored with `init`."""
     mode: str = "S"
-    """Mode token before each input: R, S, X, or none."""
+    """Mode token before each input: R, S, X, or none. Models of others have a text of their own there (`summarize: ` of
+    T5), or nothing with none."""
     limit: int = 0
     """Tune on the first so many pairs alone; 0 for all."""
     pack: PackConfig = field(default_factory=PackConfig)
-    """The rows."""
+    """The rows; ignored for models that know none (all but ours and T5's kin), which are trained on padded ones."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """The training loop."""
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    """Adapters that are trained in place of the weights."""
     summaries: int = 300
     """Validation summaries written and scored at the end."""
     max_new_tokens: int = 96
@@ -330,6 +336,17 @@ class StudyConfig:
     """Go on though variants mean something else than when the study was begun; their old runs stay where they are."""
     markdown: str = ""
     """Also write the comparison as Markdown to this file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagesConfig:
+    """A model trained in stages, each from the one before; whatever is there already is not run again."""
+
+    file: str
+    """YAML file of stages by name, each with settings of `pretrain` or of `finetune`, which may also stand beside them,
+    for all."""
+    out: str
+    """Folder of the run folders, named after the stages."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Models that can be asked: a run folder, a model folder or a hub name, ours or any sequence-to-sequence model."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,33 @@ class Loaded:
     tokenizer: PreTrainedTokenizerFast
     prefix: str
     """Written before each input: the mode token of ours, `summarize: ` of T5."""
+
+    def read_inputs(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of input texts behind the prefix, as the tokenizer opens and closes them."""
+        return self._read(text=[self.prefix + text for text in texts]) if texts else []
+
+    def read_targets(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of target texts as the model is to write them: without what it is started with, closed by the end token.
+
+        Some tokenizers (Gemma's) put the start there too, and no end.
+        """
+        if not texts:
+            return []
+        start, end = self.decoder_start(), self.tokenizer.eos_token_id
+        assert end is None or isinstance(end, int)
+        bare = [ids[1:] if len(ids) > 1 and ids[0] == start else ids for ids in self._read(text_target=list(texts))]
+        return [ids if end is None or ids[-1:] == [end] else [*ids, end] for ids in bare]
+
+    def _read(self, **texts: Any) -> list[list[int]]:
+        found: Any = self.tokenizer(**texts, return_attention_mask=False, verbose=False)
+        return found["input_ids"]
+
+    def decoder_start(self) -> int | None:
+        """The token that the model puts before every target."""
+        prepare = getattr(self.model, "prepare_decoder_input_ids_from_labels", None)
+        if prepare is None:
+            return getattr(self.model.config, "decoder_start_token_id", None)
+        return int(prepare(labels=torch.zeros(1, 1, dtype=torch.long, device=self.model.device))[0, 0])
 
 
 def model_folder(name: str) -> str:

@@ -1,10 +1,11 @@
 """Settings of a dataclass read from YAML recipes and flags, checked, and written back as a command."""
 
+import copy
 import json
 import math
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from types import NoneType
@@ -89,6 +90,19 @@ def recipe(path: Path) -> dict:
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold settings as `key: value`")
     return content
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with what `over` sets, at any depth.
+
+    >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
+    {'a': {'b': 3, 'c': 2}}
+    """
+    result = copy.deepcopy(dict(base))
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both else copy.deepcopy(value)
+    return result
 
 
 def _is_small(tree: yaml.Node | None) -> bool:

@@ -261,13 +261,6 @@ def test_tuning_without_a_mode_drops_the_prefix_of_the_model_it_starts_from(rot5
     assert load(str(tmp_path / "out")).prefix == ""
 
 
-def test_tuning_from_a_model_of_another_kind_is_refused(rot5, house, foreign, tmp_path):
-    pairs = ["--pairs", house.folder / "pairs", "--validation", house.folder / "instruct"]
-    called = rot5("finetune", "--init", foreign, *pairs, "--out", tmp_path / "out")
-    assert called.code == 2 and "is a t5 model" in called.err
-    assert not (tmp_path / "out").exists()
-
-
 def test_resuming_a_finished_run_changes_nothing(rot5, house):
     def results() -> list:
         run = house.pretrained

@@ -2,8 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,9 +10,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from rot5 import ranks, runtime
-from rot5.build.scoring import likelihood_settings, objective_of, score
+from rot5.build.scoring import likelihood_settings, objective_of
+from rot5.build.subjects import Subject
 from rot5.config import FinetuneConfig, PretrainConfig
-from rot5.data.batches import Examples, PackedRows
+from rot5.data.batches import Examples, PackedRows, RowIds
 from rot5.data.corpus import Verification
 from rot5.data.packing import PackConfig
 from rot5.data.tokenizer import SpecialIds
@@ -21,10 +21,7 @@ from rot5.errors import UserError
 from rot5.evaluate.likelihood import Likelihood, as_metrics, as_table
 from rot5.folders import complete_or_absent
 from rot5.model.configuration_rot5 import Rot5Config
-from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.recipes import command_line, defaults
-from rot5.sizing.batch import batch_flops
-from rot5.train.losses import language_model_loss
 from rot5.train.optimizers import build_optimizer
 from rot5.train.parallel import gathered_weights, reshard, spread, unsynced
 from rot5.train.run_folder import RunFolder, begin_run
@@ -38,16 +35,21 @@ class Job:
 
     run: RunFolder
     trainer: Trainer
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerFast
-    validation: Callable[[int | None], PackedRows]
-    """Rows of the first so many validation documents or pairs; of all of them for None."""
+    subject: Subject
     verification: Verification
     """Of the data, which is being read through."""
 
-    def likelihood(self, limit: int | None = None) -> Likelihood:
+    @property
+    def model(self) -> PreTrainedModel:
+        return self.subject.model
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        return self.subject.tokenizer
+
+    def likelihood(self) -> Likelihood:
         """Scores of the validation set."""
-        return score(self.model, self.validation(limit), self.tokenizer, self.trainer.config.precision)
+        return self.subject.scorer(None)()
 
 
 def refuse(found: list[str]) -> None:
@@ -63,7 +65,7 @@ def rank_problems(config: TrainConfig) -> list[str]:
     return []
 
 
-def steps_of(config: TrainConfig, examples: Examples, pack: PackConfig, specials: SpecialIds) -> int:
+def steps_of(config: TrainConfig, examples: Examples, pack: PackConfig, specials: SpecialIds | RowIds) -> int:
     """Updates of a run: as set, or as many as `epochs` passes take at the fill of the first window."""
     if config.steps:
         return config.steps
@@ -72,14 +74,14 @@ def steps_of(config: TrainConfig, examples: Examples, pack: PackConfig, specials
     return max(1, math.ceil(config.epochs * len(examples) * rows_per_example / config.batch_rows))
 
 
-def resolved_settings(config: PretrainConfig | FinetuneConfig, model: PreTrainedModel, steps: int, **derived) -> dict:
+def resolved_settings(config: PretrainConfig | FinetuneConfig, subject: Subject, **derived) -> dict:
     """Settings, the model's shape and the derived values, as they are written to the run folder."""
-    settings = asdict(config)
+    settings, model = asdict(config), subject.model
     del settings["out"]
     shape = {key: value for key, value in model.config.to_diff_dict().items() if key != "transformers_version"}
-    embedding = model.get_parameter("shared.weight").numel()
+    embedding = sum(weight.numel() for weight in model.get_input_embeddings().parameters())
     derived |= {
-        "steps": steps,
+        "steps": subject.steps,
         "parameters": model.num_parameters(),
         "parameters_without_embedding": model.num_parameters() - embedding,
         "shape": shape,
@@ -92,11 +94,7 @@ def new_job(
     config: PretrainConfig | FinetuneConfig,
     *,
     resolved: dict,
-    tokenizer: PreTrainedTokenizerFast,
-    model: Rot5ForConditionalGeneration,
-    rows: PackedRows,
-    steps: int,
-    validation: Callable[[int | None], PackedRows],
+    subject: Subject,
     verification: Verification,
     resume: bool,
     overwrite: bool,
@@ -104,46 +102,47 @@ def new_job(
     """A run, its folder begun or found; the data are being read through from now on."""
     runtime.keep_freed_memory()
     environment = runtime.environment() | {"ranks": ranks.world_size(), "command": command_line(title, config)}
-    shape = Rot5Config().to_dict()
+    model, rows, train = subject.model, subject.rows, config.train
+    shape = Rot5Config().to_dict() if isinstance(model.config, Rot5Config) else {}
     known = {key: value for key, value in defaults(type(config)).items() if key in resolved}
     known["derived"] = {"shape": {key: shape[key] for key in resolved["derived"]["shape"] if key in shape}}
 
     def begin() -> RunFolder:
         begun = begin_run(Path(config.out), resolved, known, environment, resume=resume, overwrite=overwrite)
-        tokenizer.save_pretrained(begun.path / "tokenizer")
+        subject.tokenizer.save_pretrained(begun.path / "tokenizer")
         return begun
 
     run = ranks.on_main(begin)
-    sample = validation(config.train.evaluation_examples)
+    sampled = subject.scorer(train.evaluation_examples)
 
     def evaluate() -> dict[str, float]:
-        found = as_metrics(score(model, sample, tokenizer, config.train.precision), rows.examples.kind_names)
+        found = as_metrics(sampled(), rows.examples.kind_names)
         reshard(model)
         return found
 
-    if config.train.checkpointing:
+    if train.checkpointing:
         model.gradient_checkpointing_enable()
-    spreaded = spread(model, config.train.parallel)
+    spreaded = spread(model, train.parallel)
     trainer = Trainer(
         title=title,
         model=model,
-        optimizer=build_optimizer(model, config.train.optimizer),
-        loss=language_model_loss(spreaded, model.device, config.train.precision),
+        optimizer=build_optimizer(model, train.optimizer),
+        loss=subject.loss(spreaded, model.device, train.precision),
         unsynced=partial(unsynced, spreaded),
         rows=rows,
-        steps=steps,
-        config=config.train,
+        steps=subject.steps,
+        config=train if subject.fixed_shapes else replace(train, compile="off"),
         run=run,
         evaluate=evaluate,
-        observe=lambda: {f"router/{key}": value for key, value in model.routing_metrics().items()},
-        after_update=lambda moved: model.end_step(ranks.add_up, balance=moved),
-        flops=lambda batch: batch_flops(model.config, batch),
+        observe=subject.observe,
+        after_update=subject.after_update,
+        flops=subject.flops,
         check=verification.check,
         seed=config.seed,
     )
     if ranks.is_main():
         verification.start()
-    return Job(run, trainer, model, tokenizer, validation, verification)
+    return Job(run, trainer, subject, verification)
 
 
 def complete(job: Job, *, resume: bool) -> None:
@@ -152,12 +151,13 @@ def complete(job: Job, *, resume: bool) -> None:
         job.trainer.resume()
     job.trainer.train()
     ranks.on_main(job.verification.wait)
+    job.subject.merge()
     job.model.eval()
     logging.disable_progress_bar()
     weights = gathered_weights(job.model)
     if ranks.is_main():
         with complete_or_absent(job.run.export) as export:
-            job.model.save_pretrained(export, state_dict=weights)
+            job.subject.save(export, weights)
             job.tokenizer.save_pretrained(export)
     scores = job.likelihood()
     if ranks.is_main():

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from rot5.build.jobs import Job, new_job, rank_problems, refuse, resolved_settings, steps_of
-from rot5.build.models import new_model, shape_problems
+from rot5.build.models import grown_model, new_model, shape_problems
 from rot5.build.scoring import EVALUATION_SEED, denoising_rows
+from rot5.build.subjects import own
 from rot5.config import PretrainConfig
 from rot5.data import denoise, packing
-from rot5.data.batches import PackedRows
 from rot5.data.corpus import Corpus, Verification
 from rot5.data.mixture import open_corpus
 from rot5.data.tokenizer import special_ids
@@ -27,30 +27,23 @@ def pretraining(config: PretrainConfig, *, resume: bool, overwrite: bool) -> Job
         + rank_problems(config.train)
         + packing.problems(config.pack)
         + denoise.problems(config.denoise, num_sentinels=specials.num_sentinels, **lengths)
-        + shape_problems(config.model, specials)
+        + ([] if config.init else shape_problems(config.model, specials))
     )
-    model = new_model(config.model, tokenizer, config.seed)
+    if config.init:
+        model = grown_model(config.init, config.model, tokenizer, config.seed)
+    else:
+        model = new_model(config.model, tokenizer, config.seed)
     rows = denoising_rows(corpus, specials, config.denoise, config.pack, config.seed, shuffle=True)
     steps = steps_of(config.train, rows.examples, config.pack, specials)
-
-    def validation_rows(limit: int | None) -> PackedRows:
-        everything = denoising_rows(
-            validation, specials, config.denoise, config.pack, EVALUATION_SEED, shuffle=False
-        ).examples
-        size = len(everything) if limit is None else min(limit, len(everything))
-        return PackedRows(everything, config.pack, specials, size)
-
+    scored = denoising_rows(validation, specials, config.denoise, config.pack, EVALUATION_SEED, shuffle=False)
+    subject = own(model, tokenizer, rows, steps, scored, config.train.precision)
     longest = denoise.longest_piece(config.denoise, **lengths)
-    resolved = resolved_settings(config, model, steps, longest_piece=longest, examples_per_epoch=len(rows.examples))
+    resolved = resolved_settings(config, subject, longest_piece=longest, examples_per_epoch=len(rows.examples))
     return new_job(
         "pretrain",
         config,
         resolved=resolved,
-        tokenizer=tokenizer,
-        model=model,
-        rows=rows,
-        steps=steps,
-        validation=validation_rows,
+        subject=subject,
         verification=Verification(corpus, validation),
         resume=resume,
         overwrite=overwrite,

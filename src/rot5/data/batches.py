@@ -8,7 +8,7 @@ from collections import OrderedDict, deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +97,26 @@ def _fill(segment_ids: NDArray[np.int64]) -> float:
     return np.count_nonzero(segment_ids) / max(1, segment_ids.size)
 
 
+class Rows(Protocol):
+    """What training asks of rows, packed or padded."""
+
+    @property
+    def examples(self) -> Examples: ...
+
+    def rows(self, first: int, count: int, rank: int = 0, world_size: int = 1) -> Batch: ...
+
+    def state(self, row: int) -> dict[str, int]: ...
+
+    def resume(self, state: dict[str, int]) -> int: ...
+
+
+class RowIds(NamedTuple):
+    """The ids that rows need besides those of their texts."""
+
+    pad: int
+    decoder_start: int
+
+
 class _Window:
     """The rows of one window of examples, found as far as they are asked for."""
 
@@ -127,7 +147,7 @@ class PackedRows:
     """
 
     def __init__(
-        self, examples: Examples, pack_config: PackConfig, specials: "SpecialIds", limit: int | None = None
+        self, examples: Examples, pack_config: PackConfig, specials: "SpecialIds | RowIds", limit: int | None = None
     ) -> None:
         if len(examples) == 0:
             raise UserError("there are no examples to pack: the corpus is empty")

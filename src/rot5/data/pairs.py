@@ -46,27 +46,28 @@ class PairPlan(NamedTuple):
     target_lengths: NDArray[np.int64]
 
 
-class Pairs:
-    """Whole pairs: mode token (if one is set), input, EOS; and target, EOS. Story tokens count both texts."""
+class WholePairs:
+    """Pairs of texts that already hold what opens and closes them, as another model's tokenizer writes them.
+
+    Story tokens count both texts as `story` has them, by default the same pairs.
+    """
 
     kind_names: tuple[str, ...] = ("pairs",)
 
     def __init__(
         self,
         corpus: TextPairs,
-        specials: "SpecialIds",
-        mode: str | None,
         seed: int,
         shuffle: bool = True,
         limit: int | None = None,
+        story: TextPairs | None = None,
     ) -> None:
         self.corpus = corpus
         self.limit = limit
-        self.specials = specials
-        self.mode = mode
         self.seed = seed
         self.shuffle = shuffle
-        self._head = np.array([] if mode is None else [specials.modes[mode]], np.int64)
+        self._story = story or corpus
+        self._head = self._tail = np.zeros(0, np.int64)
 
     def __len__(self) -> int:
         """Pairs in one pass: all, or the first `limit`."""
@@ -74,11 +75,11 @@ class Pairs:
         return size if self.limit is None else min(self.limit, size)
 
     def longest(self) -> tuple[int, int]:
-        """The longest input and the longest target as packed, mode token and EOS included."""
+        """The longest input and the longest target as they are read, with what opens and closes them."""
         inputs, targets = (
             int(np.max(side.lengths[: len(self)], initial=0)) for side in (self.corpus.inputs, self.corpus.targets)
         )
-        return inputs + self._head.size + 1, targets + 1
+        return inputs + self._head.size + self._tail.size, targets + self._tail.size
 
     def problems(self, encoder_length: int, decoder_length: int) -> list[str]:
         """What does not fit rows of these lengths; nothing is ever truncated."""
@@ -98,19 +99,40 @@ class Pairs:
         """Which pairs examples `numbers` (int64[N]) are, and how long."""
         numbers = np.asarray(numbers, np.int64)
         pair = visit(numbers, len(self), self.seed, self.shuffle)
-        inputs = np.asarray(self.corpus.inputs.lengths, np.int64)[pair]
-        targets = np.asarray(self.corpus.targets.lengths, np.int64)[pair]
-        return PairPlan(numbers, pair, np.zeros_like(pair), inputs + targets, inputs + self._head.size + 1, targets + 1)
+        inputs, targets = (
+            np.asarray(side.lengths, np.int64)[pair] + self._tail.size
+            for side in (self.corpus.inputs, self.corpus.targets)
+        )
+        told, retold = (np.asarray(side.lengths, np.int64)[pair] for side in (self._story.inputs, self._story.targets))
+        return PairPlan(numbers, pair, np.zeros_like(pair), told + retold, inputs + self._head.size, targets)
 
     def materialise(self, plan: PairPlan, chosen: NDArray[np.int64]) -> tuple[Ragged, Ragged]:
         """Inputs and targets of the chosen (int64[K], indices into the plan) pairs, in that order."""
         pair = plan.pair[chosen]
-        tail = np.array([self.specials.eos], np.int64)
         inputs, targets = (
             side.read(pair, np.zeros_like(pair), np.asarray(side.lengths, np.int64)[pair])
             for side in (self.corpus.inputs, self.corpus.targets)
         )
-        return _framed(inputs, self._head, tail), _framed(targets, tail[:0], tail)
+        return _framed(inputs, self._head, self._tail), _framed(targets, self._tail[:0], self._tail)
+
+
+class Pairs(WholePairs):
+    """Pairs as we write them: mode token (if one is set), input, EOS; and target, EOS."""
+
+    def __init__(
+        self,
+        corpus: TextPairs,
+        specials: "SpecialIds",
+        mode: str | None,
+        seed: int,
+        shuffle: bool = True,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__(corpus, seed, shuffle, limit)
+        self.specials = specials
+        self.mode = mode
+        self._head = np.array([] if mode is None else [specials.modes[mode]], np.int64)
+        self._tail = np.array([specials.eos], np.int64)
 
 
 def _framed(rows: Ragged, head: NDArray[np.int64], tail: NDArray[np.int64]) -> Ragged:

@@ -22,6 +22,7 @@ class Stream(enum.IntEnum):
     WRAP = 3
     ROLL = 4
     SEGMENTS = 5
+    BUCKETS = 6
     ANSWER = 1000
 
 

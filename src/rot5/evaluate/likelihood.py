@@ -53,14 +53,26 @@ def measure_texts(
     Bytes are those of the target texts and one more, for the space put in front: as `byte_lengths` counts them, so that
     models of any tokenizer stand in one table.
     """
-    tokenizer = loaded.tokenizer
-    sources = [tokenizer(loaded.prefix + text).input_ids for text in inputs]
-    answers = [tokenizer(text_target=text).input_ids for text in targets]
+    spelled = np.array([len(text.encode()) for text in targets])
+    return measure_read(
+        loaded, loaded.read_inputs(inputs), loaded.read_targets(targets), spelled, precision, batch_examples
+    )
+
+
+def measure_read(
+    loaded: Loaded,
+    sources: Sequence[Sequence[int]],
+    answers: Sequence[Sequence[int]],
+    target_bytes: np.ndarray,
+    precision: str,
+    batch_examples: int,
+) -> Likelihood:
+    """As `measure_texts`, for texts that were read before; `target_bytes` are those of the target texts alone."""
     return Likelihood(
         np.zeros(len(sources), dtype=np.int64),
         measure_ids(loaded, sources, answers, precision, batch_examples),
         np.array([len(answer) for answer in answers]),
-        np.array([len(text.encode()) + 1 for text in targets]),
+        target_bytes + 1,
     )
 
 

@@ -111,8 +111,7 @@ def write_texts(
 ) -> list[str]:
     """The model's text for each input text, special tokens dropped."""
     tokenizer = loaded.tokenizer
-    inputs = [tokenizer(loaded.prefix + text).input_ids for text in texts]
     pad = tokenizer.pad_token_id
     assert isinstance(pad, int)
-    answers = generate(loaded.model, inputs, pad, config, progress)
+    answers = generate(loaded.model, loaded.read_inputs(texts), pad, config, progress)
     return [text.strip() for text in tokenizer.batch_decode(answers, skip_special_tokens=True)]

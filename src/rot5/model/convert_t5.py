@@ -2,14 +2,14 @@
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from transformers import T5Config
+from transformers import MT5Config, T5Config
 
 from rot5.model.configuration_rot5 import Rot5Config
 
 SHARED_FIELDS = (
     "vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_decoder_layers", "num_heads", "dropout_rate",
     "relative_attention_num_buckets", "relative_attention_max_distance", "layer_norm_epsilon", "initializer_factor",
-    "use_cache", "pad_token_id", "eos_token_id", "decoder_start_token_id", "scale_decoder_outputs",
+    "use_cache", "pad_token_id", "eos_token_id", "decoder_start_token_id",
 )  # fmt: skip
 """Settings that T5 and we both have, under one name and with one meaning."""
 
@@ -17,8 +17,11 @@ FEED_FORWARD_NAMES = {"up_proj": "wi", "down_proj": "wo"}
 GATED_FEED_FORWARD_NAMES = {"gate_proj": "wi_0", "up_proj": "wi_1", "down_proj": "wo"}
 
 
-def config_from_t5(theirs: T5Config, tied: bool) -> Rot5Config:
-    """Our settings for T5's. `tied` says whether the head is the embedding. Raises ValueError for other activations."""
+def config_from_t5(theirs: T5Config | MT5Config, tied: bool) -> Rot5Config:
+    """Our settings for those of T5 or mT5. `tied` says whether the head is the embedding.
+
+    Raises ValueError for other activations.
+    """
     own = {name: getattr(theirs, name) for name in SHARED_FIELDS}
     try:
         config = Rot5Config(
@@ -27,6 +30,7 @@ def config_from_t5(theirs: T5Config, tied: bool) -> Rot5Config:
             position_encoding="relative_bias",
             parametrization="t5",
             tie_word_embeddings=tied,
+            scale_decoder_outputs=getattr(theirs, "scale_decoder_outputs", False),  # mT5 never does
         )
     except StrictDataclassError as error:
         raise ValueError(f"not a T5 that we know: {error.__cause__ or error}") from error
@@ -49,10 +53,7 @@ def config_to_t5(ours: Rot5Config) -> T5Config:
     ]
     if reasons:
         raise ValueError(f"not a T5: {', '.join(reasons)}")
-    theirs = T5Config(
-        **{name: getattr(ours, name) for name in SHARED_FIELDS if name != "scale_decoder_outputs"},
-        feed_forward_proj=ours.feed_forward_proj,
-    )
+    theirs = T5Config(**{name: getattr(ours, name) for name in SHARED_FIELDS}, feed_forward_proj=ours.feed_forward_proj)
     theirs.scale_decoder_outputs = bool(ours.scale_decoder_outputs)
     theirs.task_specific_params = getattr(ours, "task_specific_params", None)
     return theirs

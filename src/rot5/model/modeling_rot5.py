@@ -11,7 +11,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForSeq2SeqLM, GenerationMixin, T5ForConditionalGeneration
+from transformers import (
+    AutoConfig,
+    AutoModelForSeq2SeqLM,
+    GenerationMixin,
+    MT5ForConditionalGeneration,
+    T5ForConditionalGeneration,
+)
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
@@ -75,8 +81,10 @@ class Rot5ForConditionalGeneration(Rot5PreTrainedModel, GenerationMixin):
         self.shared = self.encoder.embed_tokens = self.decoder.embed_tokens = value
 
     @classmethod
-    def from_t5(cls, source: str | T5ForConditionalGeneration) -> "Rot5ForConditionalGeneration":
-        """The same function as a T5 or Flan-T5: a model, or the folder or hub name of one, tied or not.
+    def from_t5(
+        cls, source: str | T5ForConditionalGeneration | MT5ForConditionalGeneration
+    ) -> "Rot5ForConditionalGeneration":
+        """The same function as a T5, Flan-T5 or mT5, tied or not: a model, or the folder or hub name of a T5.
 
         Raises ValueError if its configuration asks for what T5 itself has not (an activation of its own).
         """
@@ -89,9 +97,12 @@ class Rot5ForConditionalGeneration(Rot5PreTrainedModel, GenerationMixin):
         model.generation_config = copy.deepcopy(theirs.generation_config)
         return model.train(theirs.training)
 
-    def to_t5(self) -> T5ForConditionalGeneration:
-        """The same function as transformers' T5, for what reads only that. Raises ValueError if this is no T5."""
-        theirs = T5ForConditionalGeneration(config_to_t5(self.config))
+    def to_t5(
+        self, theirs: T5ForConditionalGeneration | MT5ForConditionalGeneration | None = None
+    ) -> T5ForConditionalGeneration | MT5ForConditionalGeneration:
+        """The same function as transformers' T5, for what reads only that: a new one, or `theirs` of the same shape
+        with our weights. Raises ValueError if this is no T5."""
+        theirs = theirs or T5ForConditionalGeneration(config_to_t5(self.config))
         theirs.to(self.dtype)  # type: ignore[arg-type]
         if not self.config.tie_word_embeddings:
             theirs.config.tie_word_embeddings = False

@@ -67,7 +67,11 @@ class ModelConfig:
     """Dropout while training."""
 
 
+def changes(config: ModelConfig) -> dict:
+    """The fields of `Rot5Config` that are set besides the preset."""
+    return {key: value for key, value in asdict(config).items() if value is not None and key != "preset"}
+
+
 def resolve(config: ModelConfig) -> dict:
     """The fields of `Rot5Config` that the settings stand for. Raises UserError for an unknown preset."""
-    own = {key: value for key, value in asdict(config).items() if value is not None and key != "preset"}
-    return preset(config.preset) | own
+    return preset(config.preset) | changes(config)

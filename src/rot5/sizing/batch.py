@@ -29,3 +29,10 @@ def _lengths(batch: Batch, segment_ids: str) -> NDArray[np.int64]:
     of_row = segments * np.arange(batch.num_rows)[:, None]
     counts = np.bincount((of_row + batch.fields[segment_ids]).reshape(-1), minlength=batch.num_rows * segments)
     return counts.reshape(batch.num_rows, segments)[:, 1:].reshape(-1)
+
+
+def padded_flops(encoder_weights: int, decoder_weights: int, batch: Batch) -> float:
+    """Operations of forward and backward on the tokens of a padded batch, by the matrices that each side's tokens meet:
+    no padding, and nothing for attention, whose kinds in other models are not known."""
+    inputs, targets = batch.encoder_fill * batch.fields["input_ids"].size, batch.num_targets
+    return float(2 * PASSES * (encoder_weights * inputs + decoder_weights * targets))

@@ -1,6 +1,5 @@
 """A study as its author writes it: one YAML file of variants, seeds, budgets and data, read and checked."""
 
-import copy
 import itertools
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from typing import Any
 import yaml
 
 from rot5.errors import UserError, nearest
-from rot5.recipes import recipe
+from rot5.recipes import merged, recipe
 
 OF_A_VARIANT = ("budget", "tune", "pretrain", "finetune")
 """What a variant may change; each also stands at the top of the file, for all variants."""
@@ -251,19 +250,6 @@ def nested(dotted: str, value: object) -> dict[str, Any]:
         value = {part: value}
     assert isinstance(value, dict)
     return value
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with what `over` sets, at any depth.
-
-    >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
-    {'a': {'b': 3, 'c': 2}}
-    """
-    result = copy.deepcopy(dict(base))
-    for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = merged(result[key], value) if both else copy.deepcopy(value)
-    return result
 
 
 def as_yaml(settings: Mapping[str, Any]) -> str:

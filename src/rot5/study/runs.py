@@ -19,9 +19,9 @@ from typing import Any
 from rot5.config import FinetuneConfig, PretrainConfig
 from rot5.data.mixture import corpus_fingerprint
 from rot5.model.settings import resolve
-from rot5.recipes import defaults, read
+from rot5.recipes import defaults, merged, read
 from rot5.study.budget import with_budget
-from rot5.study.file import Variant, as_yaml, merged
+from rot5.study.file import Variant, as_yaml
 from rot5.train.run_folder import RunFolder
 from rot5.train.settings import FREE
 

@@ -142,7 +142,8 @@ def _disk_full(error: BaseException) -> bool:
 def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Every tensor to be kept, by name, and the optimizer's whole state in the form that can be set again."""
     moments = get_optimizer_state_dict(model, optimizer, options=FLAT)
-    tensors = {f"model.{name}": parameter.detach() for name, parameter in model.named_parameters()}
+    trained = ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
+    tensors = {f"model.{name}": parameter.detach() for name, parameter in trained}
     kept = model.state_dict().keys()
     tensors |= {f"model.{name}": buffer for name, buffer in model.named_buffers() if name in kept}
     tensors |= {f"optimizer.{name}": value for name, value in moments.items() if isinstance(value, torch.Tensor)}

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from rot5 import ranks
+from rot5.model.cross_entropy import token_cross_entropy
 from rot5.runtime import autocast
 
 Fields = dict[str, torch.Tensor]
@@ -54,6 +55,24 @@ def language_model_loss(model: nn.Module, device: torch.device, precision: str) 
         with autocast(device, precision):
             output = model(**fields, num_items_in_batch=num_targets, use_cache=False)
         return Loss(output.loss, output.lm_loss)
+
+    return loss
+
+
+def padded_loss(model: nn.Module, device: torch.device, precision: str) -> LossFunction:
+    """As `language_model_loss`, for any sequence-to-sequence model: the decoder's inputs are made by the model itself,
+    the loss is ours, as models take the mean of a micro-batch or of something else."""
+    prepare = getattr(model, "prepare_decoder_input_ids_from_labels", None)
+
+    def loss(fields: Fields, num_targets: torch.Tensor) -> Loss:
+        labels = fields["labels"]
+        decoder = {"labels": labels} if prepare is None else {"decoder_input_ids": prepare(labels=labels)}
+        with autocast(device, precision):
+            logits = model(
+                input_ids=fields["input_ids"], attention_mask=fields["attention_mask"], use_cache=False, **decoder
+            ).logits
+        share = token_cross_entropy(logits, labels).sum() / num_targets
+        return Loss(share, share)
 
     return loss
 

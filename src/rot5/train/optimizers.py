@@ -118,10 +118,11 @@ class Together(torch.optim.Optimizer):
 
 
 def _split(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Parameters that decay and those that do not: tables of what is looked up are no matrices, and are with norms."""
+    """Trained parameters that decay and those that do not: tables of what is looked up are no matrices, and are with
+    norms."""
     tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding | RelativeBias)}
     decayed, undecayed = [], []
-    for parameter in model.parameters():
+    for parameter in (each for each in model.parameters() if each.requires_grad):
         (decayed if parameter.ndim >= 2 and id(parameter) not in tables else undecayed).append(parameter)
     return decayed, undecayed
 
@@ -174,16 +175,15 @@ def muon(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     matrices = [parameter for parameter in decayed if parameter.ndim == 2 and id(parameter) not in apart]
     chosen = {id(parameter) for parameter in matrices}
     rest = [parameter for parameter in decayed if id(parameter) not in chosen]
-    return Together(
-        torch.optim.Muon(
-            matrices,
-            lr=config.lr,
-            weight_decay=config.weight_decay,
-            momentum=config.momentum,
-            adjust_lr_fn="match_rms_adamw",
-        ),
-        _fused_adamw(_groups(rest, undecayed, config), config),
+    inner = torch.optim.Muon(
+        matrices,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        momentum=config.momentum,
+        adjust_lr_fn="match_rms_adamw",
     )
+    others = _groups(rest, undecayed, config)  # adapters are matrices all
+    return Together(inner, _fused_adamw(others, config)) if others else Together(inner)
 
 
 OPTIMIZERS = {"muon": muon, "adamw": adamw, "adamw_rms": adamw_rms, "adafactor": adafactor}

@@ -15,7 +15,7 @@ from rot5 import ranks
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 
 
-def spread(model: Rot5ForConditionalGeneration, how: str) -> nn.Module:
+def spread(model: nn.Module, how: str) -> nn.Module:
     """What is called in training in place of `model`, by `how`: ddp or fsdp; the model itself on a single rank."""
     if ranks.world_size() == 1:
         return model
@@ -23,6 +23,7 @@ def spread(model: Rot5ForConditionalGeneration, how: str) -> nn.Module:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")  # 2.11 knows no other name
             return DistributedDataParallel(model, broadcast_buffers=False)
+    assert isinstance(model, Rot5ForConditionalGeneration), "others are trained by one process"
     mesh = init_device_mesh(model.device.type, (ranks.world_size(),))
     for layer in [*model.encoder.layers, *model.decoder.layers]:
         fully_shard(layer, mesh=mesh)

@@ -83,6 +83,21 @@ class TrainConfig:
     """Steps of the run that may be skipped, as their loss or gradient is no finite number; the next one ends it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoraConfig:
+    """Low-rank adapters (arXiv:2106.09685) on all linear layers but the head: they alone are trained, and merged into
+    the weights at the end. Needs the extra `peft`."""
+
+    rank: int = 0
+    """Rank of the adapters; 0 trains all weights instead."""
+    alpha: float = 16.0
+    """What an adapter adds counts alpha / rank."""
+
+
+HIGHEST_RANK = 4096
+"""Adapters above it are larger than what they are put on."""
+
+
 FREE = ("checkpoint_every", "keep_checkpoints", "max_skipped_steps", "parallel")
 """Settings that change nothing of a run's result, and may be others when it is taken up."""
 
@@ -147,4 +162,14 @@ def problems(config: TrainConfig) -> list[str]:
                 found.append(f"train.{prefix}{key} {value} must be a finite number")
     if config.optimizer.weight_decay < 0:
         found.append(f"train.optimizer.weight_decay {config.optimizer.weight_decay} is negative")
+    return found
+
+
+def lora_problems(config: LoraConfig) -> list[str]:
+    """What cannot work, one sentence each."""
+    found = []
+    if not 0 <= config.rank <= HIGHEST_RANK:
+        found.append(f"lora.rank {config.rank} must be between 0 and {HIGHEST_RANK:,}")
+    if not 0 < config.alpha < math.inf:
+        found.append(f"lora.alpha {config.alpha} must be a finite number above 0")
     return found

@@ -1,4 +1,4 @@
-"""The one training loop: packed rows in, a run folder out. Pretraining and tuning differ only in what they hand in."""
+"""The one training loop: rows in, a run folder out. Pretraining and tuning differ only in what they hand in."""
 
 import hashlib
 import math
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from rot5 import ranks, runtime
-from rot5.data.batches import Batch, PackedRows, prefetch
+from rot5.data.batches import Batch, Rows, prefetch
 from rot5.stopping import Stopped, asked_to_stop
 from rot5.train.checkpoint import CheckpointWriter, load_checkpoint, newest, sweep
 from rot5.train.health import BATCH, Health
@@ -66,15 +66,15 @@ def compiles(setting: str) -> bool:
 
 
 class HostRows:
-    """Packed rows with their tensors beside the device, both of which the prefetching thread makes."""
+    """Rows with their tensors beside the device, both of which the prefetching thread makes."""
 
-    def __init__(self, packed_rows: PackedRows, device: torch.device):
-        self.packed_rows = packed_rows
+    def __init__(self, source: Rows, device: torch.device):
+        self.source = source
         self.device = device
 
     def rows(self, first: int, count: int, rank: int = 0, world_size: int = 1) -> tuple[Batch, Fields]:
-        """The batch of `PackedRows.rows`, and its fields as tensors."""
-        batch = self.packed_rows.rows(first, count, rank, world_size)
+        """The batch of those rows, and its fields as tensors."""
+        batch = self.source.rows(first, count, rank, world_size)
         return batch, host_tensors(batch.fields, self.device)
 
 
@@ -97,7 +97,7 @@ class Trainer:
         optimizer: torch.optim.Optimizer,
         loss: LossFunction,
         unsynced: Callable[[], AbstractContextManager],
-        rows: PackedRows,
+        rows: Rows,
         steps: int,
         config: TrainConfig,
         run: RunFolder,

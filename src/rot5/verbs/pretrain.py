@@ -31,7 +31,7 @@ def run(config: PretrainConfig, *, resume: bool = False, overwrite: bool = False
 
 def denoising_samples(job: Job) -> list[dict]:
     """Per denoiser, a few validation examples with the target and what the model writes."""
-    examples = job.validation(1).examples
+    examples = job.subject.validation
     plan = examples.plan(np.arange(min(len(examples), 200)))
     model = load(str(job.run.path)).model
     samples = []
