@@ -339,6 +339,32 @@ class StudyConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TeachConfig:
+    """Pairs with the answers of a teacher for targets, on which a student is tuned; no answer is asked for twice."""
+
+    teacher: str
+    """Run folder, model folder or hub name of any sequence-to-sequence model."""
+    pairs: str
+    """Folder of the prepared pairs whose inputs are answered."""
+    out: str
+    """Folder to write; the answers stay beside it, for other choices among them."""
+    candidates: int = 1
+    """Answers to each input: 1 takes the likeliest tokens, more are drawn."""
+    best: int = 1
+    """Of them so many with the highest likelihood are kept, each as a pair."""
+    gold: bool = False
+    """Keep the pairs' own targets beside the teacher's."""
+    temperature: float = 1.0
+    """Of answers that are drawn."""
+    max_new_tokens: int = 96
+    """Longest answer, in tokens of the teacher."""
+    precision: str = "float32"
+    """float32, bf16 or, for a teacher of ours on a CPU, int8."""
+    seed: int = 0
+    """Of answers that are drawn."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StagesConfig:
     """A model trained in stages, each from the one before; whatever is there already is not run again."""
 
