@@ -45,9 +45,7 @@ class Stage:
 
     def done(self) -> bool:
         """Whether it was trained to its end, evaluated and reported."""
-        summaries = isinstance(self.config, FinetuneConfig) and self.config.summaries
-        needed = {"likelihood", "summaries"} if summaries else {"likelihood"}
-        return (self.run.path / "report.html").is_file() and needed <= self.run.evaluation().keys()
+        return self.run.finished(isinstance(self.config, FinetuneConfig) and self.config.summaries)
 
 
 def read_stages(path: Path, out: Path) -> list[Stage]:
@@ -114,13 +112,12 @@ def _check_unchanged(path: Path, stages: list[Stage]) -> None:
 
 
 def _row(stage: Stage) -> dict[str, Any]:
-    last, derived = stage.run.metrics()[-1], stage.run.config()["derived"]
-    trained = [each for each in stage.run.metrics() if "story_tokens" in each][-1]
+    last = stage.run.metrics()[-1]
     return {
         "stage": stage.name,
-        "parameters": derived["parameters"],
+        "parameters": stage.run.config()["derived"]["parameters"],
         "steps": last["step"],
-        "story_tokens": trained["story_tokens"],
-        "seconds": trained["seconds"],
+        "story_tokens": last["story_tokens"],
+        "seconds": last["seconds"],
         "bits_per_byte": stage.run.evaluation()["likelihood"]["overall"]["bits_per_byte"],
     }

@@ -29,8 +29,6 @@ DATA = ("corpus", "pairs", "validation")
 """Settings that name prepared data: a run is known by what is in it, not by where it lies."""
 POLL_SECONDS = 0.2
 LAST_LINES = 3
-REPORT = "report.html"
-"""What a run writes when all else is there."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +48,7 @@ class Run:
 
     def done(self) -> bool:
         """Whether the run has been trained to its end, evaluated and reported."""
-        summaries = isinstance(self.config, FinetuneConfig) and self.config.summaries
-        needed = {"likelihood", "summaries"} if summaries else {"likelihood"}
-        return (self.folder.path / REPORT).is_file() and needed <= self.folder.evaluation().keys()
+        return self.folder.finished(isinstance(self.config, FinetuneConfig) and self.config.summaries)
 
 
 @dataclass(frozen=True)

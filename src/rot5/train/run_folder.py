@@ -13,9 +13,10 @@ from rot5.train.settings import FREE
 
 SETTINGS, ENVIRONMENT = "config.yaml", "environment.json"
 """What a run begins with: the environment is written first, and a folder with settings holds a run."""
+REPORT = "report.html"
 FILES = {
     *(f"{word}{name}" for word in ("", "partial-") for name in (SETTINGS, ENVIRONMENT, "metrics.jsonl", "eval.json")),
-    *("samples.jsonl", "partial-samples.jsonl", "report.html", "tokenizer", "checkpoints", "export"),
+    *("samples.jsonl", "partial-samples.jsonl", REPORT, "tokenizer", "checkpoints", "export"),
     *("partial-export", "old-export", "skipped-batch.npz", "partial-skipped-batch.npz"),
 }
 """All that a run can leave."""
@@ -70,6 +71,11 @@ class RunFolder:
         if not self.evaluation_file.is_file():
             return {}
         return json.loads(self.evaluation_file.read_text(encoding="utf-8"))
+
+    def finished(self, summaries: object) -> bool:
+        """Whether the run was trained to its end, evaluated, with summaries if there are to be any, and reported."""
+        needed = {"likelihood", "summaries"} if summaries else {"likelihood"}
+        return (self.path / REPORT).is_file() and needed <= self.evaluation().keys()
 
     def add_evaluation(self, key: str, value: object) -> None:
         """Set one entry of `eval.json`, keeping the others."""
