@@ -30,6 +30,7 @@ VERBS = {
     "plan": Verb("PlanConfig", "rot5.verbs.plan", "preset", "what a model costs: parameters and operations"),
     "pretrain": Verb("PretrainConfig", "rot5.verbs.pretrain", None, "a model from scratch on denoising"),
     "finetune": Verb("FinetuneConfig", "rot5.verbs.finetune", None, "a model tuned on (text, summary) pairs"),
+    "distill": Verb("DistillConfig", "rot5.verbs.distill", None, "a model tuned on what a teacher holds likely"),
     "teach": Verb("TeachConfig", "rot5.verbs.teach", "teacher", "pairs whose targets a teacher has written"),
     "evaluate": Verb("EvaluateConfig", "rot5.verbs.evaluate", "model", "likelihood and summaries of a model or a file"),
     "judge": Verb("JudgeConfig", "rot5.verbs.judge", "model", "completed stories, measured and graded"),
@@ -43,7 +44,7 @@ VERBS = {
 }
 """Handlers are `run(settings)`; those that can be taken up are `run(settings, resume=…, overwrite=…)`."""
 
-CONTINUABLE = ("prepare", "mix", "pretrain", "finetune", "teach")
+CONTINUABLE = ("prepare", "mix", "pretrain", "finetune", "distill", "teach")
 CONTINUING = ("evaluate", "judge", "stages", "study")
 """Verbs that, called again, do what is missing and nothing twice: `--resume` goes without saying."""
 

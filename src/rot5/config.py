@@ -201,6 +201,33 @@ class FinetuneConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DistillConfig(FinetuneConfig):
+    """A model tuned on pairs beside a teacher, whose probabilities at every token of the targets it learns; the teacher
+    is asked once."""
+
+    teacher: str
+    """Run, model folder or hub name of any sequence-to-sequence model."""
+    method: str = "forward_kl"
+    """forward_kl (the student covers what the teacher holds likely) or reverse_kl (it keeps to that), both token by
+    token, of one vocabulary; or likelihood (of pieces of text that end in both tokenizers), for any two."""
+    temperature: float = 1.0
+    """What both models' log-probabilities are divided by: of tokens, or of pieces of text."""
+    top_k: int = 32
+    """So many of the teacher's likeliest tokens are kept at every place; all others count as one."""
+    gold: float = 0.5
+    """Weight of the targets' own cross-entropy; the rest is that of the teacher's part."""
+    teacher_precision: str = "bf16"
+    """Of asking the teacher: bf16 or float32."""
+    encoder_layers: int = 0
+    """In place of `init`: the student begins as the teacher with so many of its encoder layers; 0 for all if decoder
+    layers are named."""
+    decoder_layers: int = 0
+    """The same of decoder layers."""
+    cache: str = ""
+    """Folder of what the teacher says, which students may share; default: the run folder's name and `.teacher`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
     """Scores of a model, or of texts that somebody else wrote, on prepared data; into `eval.json`."""
 
@@ -369,8 +396,8 @@ class StagesConfig:
     """A model trained in stages, each from the one before; whatever is there already is not run again."""
 
     file: str
-    """YAML file of stages by name, each with settings of `pretrain` or of `finetune`, which may also stand beside them,
-    for all."""
+    """YAML file of stages by name, each with settings of `pretrain`, `finetune` or `distill`, which may also stand
+    beside them, for all."""
     out: str
     """Folder of the run folders, named after the stages."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -25,7 +26,8 @@ from rot5.data.tokenizer import reading
 from rot5.errors import UserError
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.costs import parameter_counts
-from rot5.runtime import device
+from rot5.model.cross_entropy import IGNORED
+from rot5.runtime import autocast, device
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 """Suffixes of weights that are pickles."""
@@ -72,6 +74,37 @@ class Loaded:
         if prepare is None:
             return getattr(self.model.config, "decoder_start_token_id", None)
         return int(prepare(labels=torch.zeros(1, 1, dtype=torch.long, device=self.model.device))[0, 0])
+
+    def logits(
+        self, sources: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], precision: str
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits [B, T, V] of target ids behind input ids, and the targets as labels [B, T], -100 behind their ends."""
+        pad, place = self.tokenizer.pad_token_id, self.model.device
+        assert isinstance(pad, int)
+        ids, labels = _padded(sources, pad).to(place), _padded(answers, IGNORED).to(place)
+        lengths = torch.tensor([len(source) for source in sources], device=place)
+        mask = (torch.arange(ids.shape[1], device=place) < lengths[:, None]).long()
+        with torch.inference_mode(), autocast(place, precision):
+            output = self.model(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False)
+        return output.logits, labels
+
+
+def _padded(rows: Sequence[Sequence[int]], filler: int) -> torch.Tensor:
+    return nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=filler)
+
+
+def positions(config: PreTrainedConfig) -> tuple[float, float]:
+    """Tokens that an encoder and a decoder have places for."""
+    found = []
+    for stack in ("encoder", "decoder"):
+        inner = getattr(config, stack, None)
+        places = (
+            getattr(config, f"max_{stack}_position_embeddings", None),
+            getattr(inner, "max_position_embeddings", None),
+            getattr(config, "max_position_embeddings", None),
+        )
+        found.append(next((place for place in places if isinstance(place, int) and place > 0), math.inf))
+    return found[0], found[1]
 
 
 def model_folder(name: str) -> str:

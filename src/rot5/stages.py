@@ -8,15 +8,19 @@ from typing import Any
 
 from rich.console import Console
 
-from rot5.config import FinetuneConfig, PretrainConfig, StagesConfig
+from rot5.config import DistillConfig, FinetuneConfig, PretrainConfig, StagesConfig
 from rot5.errors import UserError, nearest
 from rot5.folders import sole, write_json
 from rot5.recipes import from_dict, merged, recipe
 from rot5.report.tables import Column, text_table
 from rot5.train.run_folder import RunFolder, difference
-from rot5.verbs import finetune, pretrain
+from rot5.verbs import distill, finetune, pretrain
 
-KINDS = {"pretrain": (PretrainConfig, pretrain.run), "finetune": (FinetuneConfig, finetune.run)}
+KINDS = {
+    "pretrain": (PretrainConfig, pretrain.run),
+    "finetune": (FinetuneConfig, finetune.run),
+    "distill": (DistillConfig, distill.run),
+}
 KEYS = ("about", "stages", *KINDS)
 RECORD = "stages.json"
 

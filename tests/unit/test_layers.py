@@ -20,7 +20,7 @@ LAYERS = [
     {"model", "data"},
     {"train", "load"},
     {"generate", "export"},
-    {"evaluate", "sizing"},
+    {"evaluate", "distill", "sizing"},
     {"config"},
     {"build", "report"},
     {"verbs", "bench"},

@@ -1,7 +1,9 @@
 """A model tuned on pairs: a new one, one of ours, or any sequence-to-sequence model."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from transformers import PreTrainedTokenizerFast
 
@@ -26,39 +28,54 @@ from rot5.train import settings as train_settings
 from rot5.train.adapters import Adapters
 
 
+class Tuning(NamedTuple):
+    """What is tuned, and what a run writes down about it."""
+
+    subject: Subject
+    resolved: dict[str, Any]
+    pairs: PairCorpus
+    validation: PairCorpus
+
+
 def finetuning(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Job:
     """A tuning run, new or taken up. Raises UserError before anything is written if something cannot work."""
+    tuned = tuning(config, (lambda: load(config.init)) if config.init else None)
+    return new_job(
+        "finetune",
+        config,
+        resolved=tuned.resolved,
+        subject=tuned.subject,
+        verification=Verification(tuned.pairs, tuned.validation),
+        resume=resume,
+        overwrite=overwrite,
+    )
+
+
+def tuning(config: FinetuneConfig, begin: Callable[[], Loaded] | None) -> Tuning:
+    """A model that begins as `begin` says, or as a new one, on pairs. Raises UserError if something cannot work."""
     pairs, validation = PairCorpus.open(Path(config.pairs)), PairCorpus.open(Path(config.validation))
     tokenizer = pairs.inputs.tokenizer()
     specials = special_ids(tokenizer)
     if config.mode not in (*specials.modes, "none"):
         raise UserError(f"mode {config.mode!r} is not one of {', '.join([*specials.modes, 'none'])}")
-    if config.init:
-        refuse(_problems(config))
-    loaded = load(config.init) if config.init else None
+    if begin:
+        refuse(problems(config))
+    loaded = begin() if begin else None
     if loaded and not isinstance(loaded.model, Rot5ForConditionalGeneration):
         subject = foreign(config, loaded, pairs, validation)
     else:
         subject = _ours(config, loaded, pairs, validation, tokenizer)
-    if config.init:
+    if begin:
         runtime.seed_everything(config.seed)
     resolved = resolved_settings(config, subject, examples_per_epoch=len(subject.rows.examples))
     if config.lora.rank:
         adapters = Adapters(subject.model, config.lora)
         resolved["derived"] |= {"trained_parameters": adapters.trained(), "frozen_weights": adapters.frozen()}
         subject = replace(subject, merge=adapters.merge)
-    return new_job(
-        "finetune",
-        config,
-        resolved=resolved,
-        subject=subject,
-        verification=Verification(pairs, validation),
-        resume=resume,
-        overwrite=overwrite,
-    )
+    return Tuning(subject, resolved, pairs, validation)
 
 
-def _problems(config: FinetuneConfig) -> list[str]:
+def problems(config: FinetuneConfig) -> list[str]:
     """What is wrong with the settings by themselves."""
     found = train_settings.problems(config.train) + train_settings.lora_problems(config.lora)
     if config.lora.rank and ranks.world_size() > 1:
@@ -87,7 +104,7 @@ def _ours(
     scored = Pairs(validation, specials, mode, EVALUATION_SEED, shuffle=False)
     lengths = (pack.encoder_length, pack.decoder_length)
     refuse(
-        _problems(config)
+        problems(config)
         + [f"pairs: {problem}" for problem in examples.problems(*lengths)]
         + [f"validation pairs: {problem}" for problem in scored.problems(*lengths)]
         + ([] if loaded else shape_problems(config.model, specials))

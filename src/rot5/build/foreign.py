@@ -25,7 +25,7 @@ from rot5.data.padding import PaddedRows
 from rot5.data.pairs import WholePairs
 from rot5.errors import UserError
 from rot5.evaluate.likelihood import measure_read
-from rot5.load import Loaded
+from rot5.load import Loaded, positions
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.sizing.batch import padded_flops
 from rot5.train.losses import padded_loss
@@ -67,7 +67,7 @@ def foreign(config: FinetuneConfig, loaded: Loaded, pairs: PairCorpus, validatio
 
 def _checked(config: FinetuneConfig, loaded: Loaded) -> int:
     """The token that the model begins targets with. Raises UserError for what cannot be tuned."""
-    name, tokenizer = config.init, loaded.tokenizer
+    name, tokenizer = config.init or "the student", loaded.tokenizer
     found = [
         f"init: the tokenizer of {name} has no {what} token: set {what}_token in its tokenizer_config.json"
         for what in ("pad", "eos")
@@ -108,7 +108,7 @@ def _misfits(texts: ForeignPairs, model: PreTrainedModel) -> list[str]:
     ]
     kind = model.config.model_type
     for what, side, room in zip(
-        ("input", "target"), (texts.inputs, texts.targets), _positions(model.config), strict=True
+        ("input", "target"), (texts.inputs, texts.targets), positions(model.config), strict=True
     ):
         longest = int(side.lengths.max(initial=0))
         if longest > room:
@@ -117,20 +117,6 @@ def _misfits(texts: ForeignPairs, model: PreTrainedModel) -> list[str]:
                 "or choose a model with more"
             )
     return found
-
-
-def _positions(config: PreTrainedConfig) -> tuple[float, float]:
-    """Tokens that an encoder and a decoder have places for."""
-    found = []
-    for stack in ("encoder", "decoder"):
-        inner = getattr(config, stack, None)
-        places = (
-            getattr(config, f"max_{stack}_position_embeddings", None),
-            getattr(inner, "max_position_embeddings", None),
-            getattr(config, "max_position_embeddings", None),
-        )
-        found.append(next((place for place in places if isinstance(place, int) and place > 0), math.inf))
-    return found[0], found[1]
 
 
 def _scorer(loaded: Loaded, texts: ForeignPairs, precision: str) -> Callable[[int | None], Scorer]:

@@ -81,6 +81,17 @@ class WholePairs:
         )
         return inputs + self._head.size + self._tail.size, targets + self._tail.size
 
+    @property
+    def target_lengths(self) -> NDArray[np.int64]:
+        """Tokens of the target of each pair of a pass, with what closes it."""
+        return np.asarray(self.corpus.targets.lengths, np.int64)[: len(self)] + self._tail.size
+
+    def targets(self, pair: NDArray[np.int64]) -> Ragged:
+        """The targets of these pairs, with what closes them."""
+        side = self.corpus.targets
+        read = side.read(pair, np.zeros_like(pair), np.asarray(side.lengths, np.int64)[pair])
+        return _framed(read, self._tail[:0], self._tail)
+
     def problems(self, encoder_length: int, decoder_length: int) -> list[str]:
         """What does not fit rows of these lengths; nothing is ever truncated."""
         return [
@@ -108,12 +119,9 @@ class WholePairs:
 
     def materialise(self, plan: PairPlan, chosen: NDArray[np.int64]) -> tuple[Ragged, Ragged]:
         """Inputs and targets of the chosen (int64[K], indices into the plan) pairs, in that order."""
-        pair = plan.pair[chosen]
-        inputs, targets = (
-            side.read(pair, np.zeros_like(pair), np.asarray(side.lengths, np.int64)[pair])
-            for side in (self.corpus.inputs, self.corpus.targets)
-        )
-        return _framed(inputs, self._head, self._tail), _framed(targets, self._tail[:0], self._tail)
+        pair, side = plan.pair[chosen], self.corpus.inputs
+        inputs = side.read(pair, np.zeros_like(pair), np.asarray(side.lengths, np.int64)[pair])
+        return _framed(inputs, self._head, self._tail), self.targets(pair)
 
 
 class Pairs(WholePairs):

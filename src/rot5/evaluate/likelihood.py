@@ -6,14 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
 from transformers import PreTrainedModel
 
 from rot5 import ranks
 from rot5.data.batches import Batch, PackedRows
 from rot5.evaluate.intervals import Interval, ratio_interval
 from rot5.load import Loaded
-from rot5.model.cross_entropy import IGNORED, token_cross_entropy
+from rot5.model.cross_entropy import token_cross_entropy
 from rot5.runtime import autocast
 
 
@@ -84,24 +83,13 @@ def measure_ids(
     batch_examples: int,
 ) -> np.ndarray:
     """Nats float64[N] of target ids behind input ids; examples of like length are scored together, padded."""
-    pad = loaded.tokenizer.pad_token_id
-    assert isinstance(pad, int)
     nats = np.zeros(len(sources))
     by_length = sorted(range(len(sources)), key=lambda n: len(sources[n]) + len(answers[n]))
     for first in range(0, len(by_length), batch_examples):
         chosen = by_length[first : first + batch_examples]
-        ids = _padded([sources[n] for n in chosen], pad).to(loaded.model.device)
-        lengths = torch.tensor([len(sources[n]) for n in chosen], device=ids.device)
-        mask = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()
-        labels = _padded([answers[n] for n in chosen], IGNORED).to(ids.device)
-        with torch.inference_mode(), autocast(ids.device, precision):
-            logits = loaded.model(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False).logits
+        logits, labels = loaded.logits([sources[n] for n in chosen], [answers[n] for n in chosen], precision)
         nats[chosen] = token_cross_entropy(logits, labels).double().sum(dim=1).cpu().numpy()
     return nats
-
-
-def _padded(rows: Sequence[Sequence[int]], filler: int) -> torch.Tensor:
-    return nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=filler)
 
 
 def _score(model: PreTrainedModel, batch: Batch, byte_lengths: np.ndarray, precision: str) -> Likelihood:

@@ -35,12 +35,14 @@ class Rot5Output(Seq2SeqLMOutput):
 
     `loss` is what training minimises: `lm_loss`, and while training the weighted `balance_loss` and `router_z_loss`
     (means over sparse layers). `routing` holds one entry per sparse layer, the encoder's first.
+    `decoder_last_hidden_state` [B, T, D] is what the head reads; it takes the place of the logits while training.
     """
 
     lm_loss: torch.Tensor | None = None
     balance_loss: torch.Tensor | None = None
     router_z_loss: torch.Tensor | None = None
     routing: tuple[Routing, ...] | None = None
+    decoder_last_hidden_state: torch.Tensor | None = None
 
 
 SHARED_EMBEDDINGS = {
@@ -194,9 +196,10 @@ class Rot5ForConditionalGeneration(Rot5PreTrainedModel, GenerationMixin):
         if self.config.scale_decoder_outputs:
             hidden_BTD = hidden_BTD * self.config.d_model**-0.5
         losses = {} if labels is None else self._losses(hidden_BTD, labels, routing, num_items_in_batch)
+        headless = self.training and labels is not None
         output = Rot5Output(
             **losses,
-            logits=None if self.training and labels is not None else self.lm_head(hidden_BTD),
+            logits=None if headless else self.lm_head(hidden_BTD),
             past_key_values=past_key_values,
             decoder_hidden_states=decoded.hidden_states,
             decoder_attentions=decoded.attentions,
@@ -205,6 +208,7 @@ class Rot5ForConditionalGeneration(Rot5PreTrainedModel, GenerationMixin):
             encoder_hidden_states=encoder_outputs.hidden_states,
             encoder_attentions=encoder_outputs.attentions,
             routing=routing if output_routing else None,
+            decoder_last_hidden_state=hidden_BTD if headless else None,
         )
         if self.training and torch.is_grad_enabled():
             routers = [router for _, router in self.routers()]

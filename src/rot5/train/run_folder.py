@@ -52,6 +52,13 @@ class RunFolder:
         """Whether a run was begun here."""
         return (self.path / SETTINGS).is_file()
 
+    def refuse_begun(self, *, resume: bool, overwrite: bool) -> None:
+        """Raise UserError if a run was begun here that is neither to go on nor to be replaced."""
+        if self.exists() and not (resume or overwrite):
+            raise UserError(
+                f"{self.path} already holds a run: continue it with --resume or replace it with --overwrite"
+            )
+
     def config(self) -> dict:
         """The resolved settings of the run."""
         return yaml.safe_load((self.path / SETTINGS).read_text(encoding="utf-8"))
@@ -130,8 +137,7 @@ def begin_run(
         if changed:
             raise UserError(f"{path} was begun with other settings ({'; '.join(changed)}): restore them to resume")
         return run
-    if run.exists() and not overwrite:
-        raise UserError(f"{path} already holds a run: continue it with --resume or replace it with --overwrite")
+    run.refuse_begun(resume=resume, overwrite=overwrite)
     others = {entry.name for entry in path.iterdir()} - {LOCK} if path.is_dir() else set()
     hardly_begun = not others or (ENVIRONMENT in others and others <= FILES) or others == {f"partial-{ENVIRONMENT}"}
     if path.is_file() or not (run.exists() or hardly_begun):

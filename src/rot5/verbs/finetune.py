@@ -1,5 +1,6 @@
 """`rot5 finetune`: a model tuned on (text, summary) pairs."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -19,8 +20,13 @@ from rot5.verbs.evaluate import show
 
 def run(config: FinetuneConfig, *, resume: bool = False, overwrite: bool = False) -> None:
     """Train to the end, write and score summaries of validation texts, export and report."""
+    tune(finetuning, config, resume=resume, overwrite=overwrite)
+
+
+def tune(ready: Callable[..., Job], config: FinetuneConfig, *, resume: bool, overwrite: bool) -> None:
+    """As `run`, for a run that `ready` makes of the settings."""
     with sole(Path(config.out)) if ranks.is_main() else nullcontext():
-        job = finetuning(config, resume=resume, overwrite=overwrite)
+        job = ready(config, resume=resume, overwrite=overwrite)
         complete(job, resume=resume)
         _judge(job, config)
         if ranks.is_main():
