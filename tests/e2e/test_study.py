@@ -177,6 +177,62 @@ def test_tuning_and_data_of_a_study(place, rot5):
     )
 
 
+def test_stages_models_that_were_there_and_tasks(place, rot5):
+    """A model that grows beside one that does not, tuned on a mixture that the study makes, judged on other tasks."""
+    Path("mixture.yaml").write_text(
+        yaml.safe_dump({"sources": {"world": {"format": "storyworld", "limit": 12}}, "held_out": ["world/who"]})
+    )
+    made = {"mixture": "mixture.yaml", "tokenizer": "stories", "per_task": 2, "split": "test", "format": "plain"}
+    pack = {"encoder_length": 512, "decoder_length": 312}
+    study = {
+        **STUDY,
+        "seeds": [0],
+        "budget": {"story_tokens": 8000},
+        "data": [{**made, "out": "seen"}, {**made, "out": "unseen", "held_out": True}],
+        "evaluate": {"unseen": {"data": "unseen", "max_new_tokens": 3}},
+        "variants": {
+            "flat": {},
+            "grown": {
+                "stages": {
+                    "small": {"pretrain": {}},
+                    "experts": {"pretrain": {"model": {"num_experts": 2}}},
+                    "tuned": {
+                        "finetune": {"pairs": "seen", "validation": "seen", "mode": "none", "pack": pack}
+                        | {"train": {**TRAIN, "steps": 1}, "summaries": 4, "max_new_tokens": 3}
+                    },
+                }
+            },
+        },
+    }
+    write(place, study)
+    done = rot5(*COMMAND, "--markdown", "found.md")
+    assert done.code == 0, done.err
+    kinds = [name.split("-")[0] for name in InThisProcess.started]
+    assert kinds == ["pretrain", "pretrain", "evaluate", "pretrain", "finetune", "evaluate"]
+    found = results()
+    assert len(found["paces"]["grown"]) == 2 and len(found["paces"]["flat"]) == 1
+    assert {"pretrain/bits_per_byte", "finetune/tasks", "unseen/tasks"} <= set(found["variants"]["grown"])
+    assert "unseen/tasks" in found["differences"]["grown"]
+    assert "unseen: world/who" in found["tasks"]["flat"] and "| unseen: world/who |" in Path("found.md").read_text()
+    small, experts = (
+        yaml.safe_load(path.read_text())
+        for path in sorted(Path("runs/recipes").glob("pretrain-*.yaml"), key=lambda each: each.stat().st_mtime_ns)[1:]
+    )
+    assert experts["init"] == small["out"] and small["train"]["epochs"] == experts["train"]["epochs"]
+
+    InThisProcess.started.clear()
+    run = Path(experts["out"])
+    shutil.copytree(run, "elsewhere")
+    tuned = {"init": "elsewhere", **study["variants"]["grown"]["stages"]["tuned"]["finetune"]}
+    write(place, {**study, "variants": {"tuned": {"pretrain": None, "finetune": tuned}}})
+    done = rot5("study", "some.yaml", "--out", "other", "--runs", "runs")
+    assert done.code == 0, done.err
+    assert [name.split("-")[0] for name in InThisProcess.started] == ["finetune", "evaluate"]
+    alone = json.loads(Path("other/results.json").read_text())
+    assert alone["paces"] == {"tuned": []}
+    assert alone["variants"]["tuned"]["unseen/tasks"] == found["variants"]["grown"]["unseen/tasks"]
+
+
 def test_two_studies_do_not_share_a_folder_of_runs_at_once(place, rot5):
     Path("runs").mkdir()
     with Path("runs/lock").open("w") as lock:

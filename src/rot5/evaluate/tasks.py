@@ -3,7 +3,7 @@
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rot5.data.sources import Pair
 from rot5.data.tasks.templates import final_answer
@@ -63,6 +63,11 @@ def score_tasks(pairs: Sequence[Pair], predictions: Sequence[str]) -> dict[str, 
         task: {"metric": metric, "examples": len(found), "score": _told(interval(found))}
         for (task, metric), found in sorted(scores.items())
     }
+
+
+def mean_score(tasks: Mapping[str, dict]) -> float:
+    """The mean over tasks of what `score_tasks` gives, every task counting the same."""
+    return sum(each["score"]["mean"] for each in tasks.values()) / len(tasks)
 
 
 def _told(found: Interval) -> dict[str, float]:

@@ -1,14 +1,17 @@
 """What the runs of a study say: means over seeds, paired differences, and what is noise."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rot5.evaluate.intervals import Interval, over_seeds
-from rot5.study.runs import Chain
+from rot5.evaluate.tasks import mean_score
+from rot5.study.runs import Chain, Run
 
 SUMMARY_FIGURES = ("content_true", "content_covered", "rougeL", "bleu")
+TUNED = "finetune"
+"""What figures of a tuned model go by, however it was tuned."""
 
 
 @dataclass(frozen=True)
@@ -26,32 +29,53 @@ HEADINGS = {
     "content_covered": "Facts told,\u00a0%",
     "rougeL": "ROUGE-L",
     "bleu": "BLEU",
+    "tasks": "Tasks, mean score",
 }
 
 
+def evaluated(chain: Chain) -> list[tuple[str, Run]]:
+    """The runs whose evaluations say what a model is worth, by what their figures go by; of like stages the last."""
+    last = {"pretrain" if run.verb == "pretrain" else TUNED: run for run in chain.trained}
+    return [*last.items(), *chain.judged.items()]
+
+
 def figures(chain: Chain) -> dict[str, float]:
-    """The figures of one variant and seed, by name: `pretrain/bits_per_byte`, `pretrain/R`, `finetune/rougeL`, …"""
+    """The figures of one variant and seed, by name: `pretrain/bits_per_byte`, `pretrain/R`, `finetune/rougeL`,
+    `held-out/tasks`, …; where there are tasks, their mean stands for what is measured of summaries."""
     found = {}
-    for run in chain.runs:
+    for stage, run in evaluated(chain):
         evaluation = run.folder.evaluation()
-        likelihood = evaluation["likelihood"]
-        found |= {
-            f"{run.verb}/{'bits_per_byte' if name == 'overall' else name}": each["bits_per_byte"]["mean"]
-            for name, each in likelihood.items()
-            if name != "settings"
-        }
-        model = evaluation.get("summaries", {}).get("systems", {}).get("model", {})
-        found |= {f"{run.verb}/{key}": model[key]["mean"] for key in SUMMARY_FIGURES if key in model}
+        if stage not in chain.judged:
+            found |= {
+                f"{stage}/{'bits_per_byte' if name == 'overall' else name}": each["bits_per_byte"]["mean"]
+                for name, each in evaluation["likelihood"].items()
+                if name != "settings"
+            }
+        summaries = evaluation.get("summaries", {})
+        if tasks := summaries.get("tasks"):
+            found[f"{stage}/tasks"] = mean_score(tasks)
+        else:
+            model = summaries.get("systems", {}).get("model", {})
+            found |= {f"{stage}/{key}": model[key]["mean"] for key in SUMMARY_FIGURES if key in model}
     return found
+
+
+def task_figures(chain: Chain) -> dict[str, float]:
+    """The score of every task of one variant and seed, by the name of the evaluation and of the task."""
+    return {
+        f"{stage}: {task}": each["score"]["mean"]
+        for stage, run in evaluated(chain)
+        for task, each in run.folder.evaluation().get("summaries", {}).get("tasks", {}).items()
+    }
 
 
 def metric(key: str) -> Metric:
     """How a figure is called and read."""
-    stage, name = key.split("/")
+    stage, name = key.split("/", 1)
     if name in HEADINGS:
-        return Metric(key, HEADINGS[name], 1, 1)
+        return Metric(key, HEADINGS[name] if stage in ("pretrain", TUNED) else f"{HEADINGS[name]}, {stage}", 1, 1)
     told = "all" if name == "bits_per_byte" else name
-    return Metric(key, f"Bits per byte, {'pairs' if stage == 'finetune' else told}", 4, -1)
+    return Metric(key, f"Bits per byte, {'pairs' if stage == TUNED else told}", 4, -1)
 
 
 def verdict(difference: Interval, sign: int) -> str:
@@ -70,23 +94,36 @@ def compare(chains: Mapping[str, Sequence[Chain]], counterparts: Mapping[str, st
 
     `chains` holds finished runs alone. Differences are paired: variants of one corpus see the same data in the same
     order with the same seed. Returns `{"variants": {name: {metric: {"mean", "low", "high", "values"}}}, "differences":
-    {name: {metric: {"mean", "low", "high", "verdict", "seeds"}}}}`.
+    {name: {metric: {"mean", "low", "high", "verdict", "seeds"}}}, "tasks": as variants, of every task}`.
     """
     found = {name: {each.seed: figures(each) for each in of_one} for name, of_one in chains.items() if of_one}
-    variants: dict[str, dict] = {}
+    tasks = {name: [task_figures(each) for each in of_one] for name, of_one in chains.items() if of_one}
     differences: dict[str, dict] = {}
     for name, by_seed in found.items():
-        keys = list(dict.fromkeys(key for each in by_seed.values() for key in each))
-        variants[name] = {
-            key: {**_told(over_seeds(values)), "values": [finite(value) for value in values]}
-            for key in keys
-            for values in [[each[key] for each in by_seed.values() if key in each]]
-        }
         if (other := counterparts.get(name)) in found:
             differences[name] = {
-                key: each for key in keys if (each := _difference(key, by_seed, found[other])) is not None
+                key: each
+                for key in _keys(by_seed.values())
+                if (each := _difference(key, by_seed, found[other])) is not None
             }
-    return {"variants": variants, "differences": differences}
+    return {
+        "variants": {name: _means(list(by_seed.values())) for name, by_seed in found.items()},
+        "differences": differences,
+        "tasks": {name: _means(of_one) for name, of_one in tasks.items() if any(of_one)},
+    }
+
+
+def _keys(of_seeds: Iterable[Mapping[str, float]]) -> list[str]:
+    return list(dict.fromkeys(key for each in of_seeds for key in each))
+
+
+def _means(of_seeds: Sequence[Mapping[str, float]]) -> dict[str, dict]:
+    """Every figure over the seeds that have it."""
+    return {
+        key: {**_told(over_seeds(values)), "values": [finite(value) for value in values]}
+        for key in _keys(of_seeds)
+        for values in [[each[key] for each in of_seeds if key in each]]
+    }
 
 
 def _difference(key: str, by_seed: dict[int, dict], of_baseline: dict[int, dict]) -> dict | None:

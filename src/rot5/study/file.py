@@ -3,63 +3,23 @@
 import itertools
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rot5.errors import UserError, nearest
 from rot5.recipes import merged, recipe
+from rot5.study.variant import VERBS, Variant, nested, told_value
 
-OF_A_VARIANT = ("budget", "tune", "pretrain", "finetune")
+OF_A_VARIANT = ("budget", "tune", "stages", "evaluate", *VERBS)
 """What a variant may change; each also stands at the top of the file, for all variants."""
 
-STAGES = ("pretrain", "finetune")
-OWN = ("pretrain.out", "pretrain.seed", "finetune.out", "finetune.seed", "finetune.init")
-LENGTH = ("pretrain.train.steps", "pretrain.train.epochs")
+OWN = ("out", "seed")
+"""Settings of runs that follow from the study."""
+LENGTH = ("train.steps", "train.epochs")
 KEYS = ("about", "data", "seeds", "baseline", "variants", "sweep", "law", *OF_A_VARIANT)
 BUDGETS = ("story_tokens", "seconds", "flops")
 TUNE_KEYS = ("share", "grid")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Variant:
-    """One thing that a study compares: the settings of its stages, seeds apart."""
-
-    name: str
-    """As tables call it."""
-    family: str
-    """The name without what was swept over budgets: variants of one family differ in nothing but their budget."""
-    against: str
-    """Family that it is compared with, budget by budget; its own for none."""
-    budget: Mapping[str, float] = field(default_factory=dict)
-    """At most one of story_tokens, seconds and flops, of pretraining; empty where `pretrain.train` says it."""
-    pretrain: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of `rot5 pretrain`."""
-    finetune: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of `rot5 finetune` on the pretrained model; empty for none."""
-    grid: Mapping[str, list] = field(default_factory=dict)
-    """Dotted settings to be tuned -> values to try."""
-    share: float = 1.0
-    """The budget of runs that tune, as a share of the whole."""
-
-    def at(self, changes: Mapping[str, Any]) -> "Variant":
-        """The variant with dotted settings changed, nothing left to tune."""
-        settings = {"budget": self.budget, "pretrain": self.pretrain, "finetune": self.finetune}
-        for key, value in changes.items():
-            settings = merged(settings, nested(key, value))
-        return Variant(name=self.name, family=self.family, against=self.against, **settings)
-
-    def trials(self) -> list[dict[str, Any]]:
-        """Every combination of the values to try; one empty combination where there is nothing to tune."""
-        return [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
-
-    def trial(self, changes: Mapping[str, Any]) -> "Variant":
-        """The variant that tries one combination, on its share of the budget."""
-        told = ", ".join(f"{key.split('.')[-1]}={told_value(value)}" for key, value in changes.items())
-        smaller = {f"budget.{kind}": amount * self.share for kind, amount in self.budget.items()}
-        return replace(self.at({**changes, **smaller}), name=f"{self.name} ({told})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +31,8 @@ class Study:
     about: str
     """What it asks."""
     data: tuple[Mapping[str, Any], ...]
-    """Settings of `rot5 prepare`, one for each folder that is to be made where it is missing."""
+    """Settings of `rot5 prepare`, of `rot5 mix` (which name a `mixture`) or of `rot5 teach` (a `teacher`), one for each
+    folder that is to be made where it is missing."""
     seeds: tuple[int, ...]
     """Seeds of every variant."""
     baseline: str
@@ -109,7 +70,7 @@ def read_study(path: Path) -> Study:
         f"{where}tune": (settings.get("tune") or {}).get("grid") or {} for where, settings in groups.items()
     }
     for where, grid in grids.items():
-        under = OF_A_VARIANT if where == "sweep" else STAGES
+        under = ("budget", *VERBS) if where == "sweep" else tuple(VERBS)
         found += [
             f"{where}: {key} must be a list of values, under one of {', '.join(under)}"
             for key, values in grid.items()
@@ -169,7 +130,7 @@ def _wrong_types(content: Mapping[str, Any]) -> list[str]:
                 found.append(f"{where}tune.grid must be `setting: values`")
     data = content.get("data") or []
     if not isinstance(data, list) or not all(isinstance(each, dict) and "out" in each for each in data):
-        found.append("data must be a list of settings of `rot5 prepare`, each with `out`")
+        found.append("data must be a list of settings of `rot5 prepare`, `mix` or `teach`, each with `out`")
     return found
 
 
@@ -206,52 +167,73 @@ def _variant(path: Path, name: str, point: Mapping[str, Any], settings: Mapping[
         found.append(f"tune.share {share!r} must be above 0 and at most 1")
     elif grid and share < 1 and not budget:
         found.append("tune.share needs a budget to be a share of")
-    found += [f"{key} is the study's to set" for key in OWN if _has(settings, key)]
-    found += [f"{key} is tuned, and the study's to set" for key in grid if key in OWN]
-    if budget:
-        said = [key for key in LENGTH if _has(settings, key) or key in grid]
-        found += [f"{key} and a budget both say how long to train: give one" for key in said]
-    if not settings["pretrain"]:
-        found.append("pretrain says nothing: give at least its corpus and validation")
+    found += [f"{key} is tuned, and the study's to set" for key in grid if key.split(".", 1)[1] in (*OWN, "init")]
+    found += _wrong_stages(settings["stages"]) + _wrong_judging(settings["evaluate"])
     if found:
         raise UserError(f"{path}: variant {name}: {'; '.join(found)}")
-    return Variant(
+    made = Variant(
         name=" ".join([*words, *told.values()]),
         family=" ".join([*words, *(text for key, text in told.items() if key not in of_budget)]),
         against=str(settings.get("against", "")),
         budget=budget,
-        pretrain=settings["pretrain"],
-        finetune=settings["finetune"],
+        **{key: settings[key] or {} for key in ("stages", "evaluate", *VERBS)},
         grid=grid,
         share=float(share),
     )
+    if found := _wrong_plan(made):
+        raise UserError(f"{path}: variant {name}: {'; '.join(found)}")
+    return made
+
+
+def _wrong_stages(stages: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the stages that a variant names, by themselves."""
+    found = []
+    for name, own in stages.items():
+        if not isinstance(own, dict) or len(set(own) & set(VERBS)) != 1 or set(own) - {*VERBS, "share"}:
+            found.append(f"stage {name} must hold settings of one of {', '.join(VERBS)}, and perhaps a share")
+        elif not all(_is_group(value) for key, value in own.items() if key != "share"):
+            found.append(f"stage {name} must hold settings as `key: value`")
+        elif isinstance(own.get("share", 1), bool) or not isinstance(own.get("share", 1), int | float):
+            found.append(f"stage {name}: share {own['share']!r} must be a number")
+        elif not 0 < own.get("share", 1) <= 1:
+            found.append(f"stage {name}: share {own['share']} must be above 0 and at most 1")
+    return found
+
+
+def _wrong_judging(judged: Mapping[str, Any]) -> list[str]:
+    found = [
+        f"evaluate.{name} must be settings of `rot5 evaluate`, with data"
+        for name, settings in judged.items()
+        if not isinstance(settings, dict) or not settings.get("data")
+    ]
+    taken = [name for name in judged if name in VERBS or "/" in str(name)]
+    return found + [
+        f"evaluate.{name}: a verb or a name with a / in it says something else: call it otherwise" for name in taken
+    ]
+
+
+def _wrong_plan(variant: Variant) -> list[str]:
+    """What is wrong with the settings of a variant's stages as they come to be."""
+    plan = variant.plan()
+    if not plan:
+        return ["no stage says anything: give at least pretrain its corpus and validation"]
+    found = []
+    for number, stage in enumerate(plan):
+        own = (*OWN, "init") if number else OWN
+        found += [f"{stage.verb}.{key} is the study's to set" for key in own if _has(stage.settings, key)]
+        if stage.budget:
+            told = [
+                f"{stage.verb}.{key}"
+                for key in LENGTH
+                if _has(stage.settings, key) or f"{stage.verb}.{key}" in variant.grid
+            ]
+            found += [f"{key} and a budget both say how long to train: give one" for key in told]
+    for name, settings in variant.evaluate.items():
+        found += [f"evaluate.{name}.{key} is the study's to set" for key in ("model", "out") if key in settings]
+    return found
 
 
 def _has(settings: Mapping[str, Any], dotted: str) -> bool:
     first, _, rest = dotted.partition(".")
     inner = settings.get(first)
     return first in settings if not rest else isinstance(inner, Mapping) and _has(inner, rest)
-
-
-def told_value(value: object) -> str:
-    """A value as names and tables say it: large numbers with thousands set apart, groups in short."""
-    if isinstance(value, dict):
-        return "/".join(told_value(each) for each in value.values())
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-
-def nested(dotted: str, value: object) -> dict[str, Any]:
-    """A dotted key as dicts within dicts.
-
-    >>> nested("train.optimizer.lr", 0.1)
-    {'train': {'optimizer': {'lr': 0.1}}}
-    """
-    for part in reversed(dotted.split(".")):
-        value = {part: value}
-    assert isinstance(value, dict)
-    return value
-
-
-def as_yaml(settings: Mapping[str, Any]) -> str:
-    """Settings as a recipe."""
-    return yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True)

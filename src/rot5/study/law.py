@@ -7,6 +7,7 @@ from rot5.build.models import shape
 from rot5.config import PretrainConfig
 from rot5.data.mixture import open_corpus
 from rot5.data.tokenizer import special_ids
+from rot5.errors import UserError
 from rot5.report.tables import Column
 from rot5.sizing.compute import working_parameters
 from rot5.sizing.fitting import fit
@@ -17,15 +18,18 @@ from rot5.study.runs import Chain
 
 
 def points(study: Study, finished: Mapping[str, Sequence[Chain]]) -> list[Point]:
-    """One point per finished run: parameters at work on a token, story tokens, operations, bits per byte."""
+    """One point per finished run: parameters at work on a token, story tokens, operations, bits per byte.
+
+    Raises UserError for variants of several stages."""
     found = []
     for variant in study.variants:
         for each in finished.get(variant.name, ()):
-            config = each.pretrain.config
-            assert isinstance(config, PretrainConfig)
+            runs = each.of("pretrain")
+            if len(runs) != 1 or not isinstance(config := runs[0].config, PretrainConfig) or config.init:
+                raise UserError(f"law: {variant.name} must be one pretraining of a new model")
             specials = special_ids(open_corpus(config.corpus, config.temperature).tokenizer())
-            tokens = each.pretrain.folder.metrics()[-1]["story_tokens"]
-            loss = each.pretrain.folder.evaluation()["likelihood"]["overall"]["bits_per_byte"]["mean"]
+            tokens = runs[0].folder.metrics()[-1]["story_tokens"]
+            loss = runs[0].folder.evaluation()["likelihood"]["overall"]["bits_per_byte"]["mean"]
             found.append(
                 Point(
                     parameters=working_parameters(shape(config.model, specials)),

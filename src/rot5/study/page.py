@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from rot5.report.tables import Column, Table, html_table
 from rot5.study import law
 from rot5.study.compare import metric
 from rot5.study.runs import Chain
+from rot5.study.runs import Run as Made
+from rot5.study.variant import VERBS
 
 LOSS = "bits per byte"
 
@@ -44,6 +47,10 @@ ABOUT_REACH = (
 ABOUT_TUNING = (
     "Each setting was tried with the first seed; bits per byte of the validation targets, the same that the tables "
     "above are of, decided. Variants that differ in their budget alone share what was found at the first of them."
+)
+
+ABOUT_TASKS = (
+    "Of every task the mean of its measure, 0 to 100, by the evaluation that it stands in; intervals over seeds."
 )
 
 DIFFERENCE_COLUMNS = (
@@ -93,6 +100,7 @@ def _tables(results: Mapping[str, Any], finished: Finished) -> list[Table]:
     tables = [
         Table("Result", result_rows(results, finished), result_columns(results), ABOUT_INTERVALS),
         Table("Differences", difference_rows(results), DIFFERENCE_COLUMNS, ABOUT_DIFFERENCES),
+        Table("Tasks", task_rows(results), task_columns(results), ABOUT_TASKS),
         Table("As good as the baseline", reach_rows(results), REACH_COLUMNS, ABOUT_REACH),
         Table("Tuning", tuning_rows(results), TUNING_COLUMNS, ABOUT_TUNING),
     ]
@@ -140,29 +148,37 @@ def _interval(found: Mapping[str, Any]) -> object:
 def result_columns(results: Mapping[str, Any]) -> list[Column]:
     """What every variant is shown by: its size, its cost, and all figures."""
     keys = dict.fromkeys(key for figures in results["variants"].values() for key in figures)
+    timed = [
+        Column("ratio", "Time of an update", digits=2),
+        Column("seconds", "Seconds of pretraining", digits=0),
+    ]
     return [
         Column("variant", "Variant", text=True),
         Column("parameters", "Parameters"),
         Column("steps", "Updates"),
         Column("story_tokens", "Story tokens"),
-        Column("ratio", "Time of an update", digits=2),
+        *(timed if any(results["paces"].values()) else []),
         Column("seeds", "Seeds"),
         *(Column(key, metric(key).heading, digits=metric(key).digits) for key in keys),
     ]
 
 
 def result_rows(results: Mapping[str, Any], finished: Finished) -> list[dict]:
-    """One row per variant."""
+    """One row per variant: updates and story tokens of pretraining or, where there is none, of tuning."""
     rows = []
     for name, figures in results["variants"].items():
-        run = Run(name, finished[name][0].pretrain.folder)
+        first = finished[name][0]
+        runs = [Run(name, run.folder) for run in first.of("pretrain") or first.trained]
+        steps, tokens = ([run.last(key) or 0 for run in runs] for key in ("step", "story_tokens"))
+        paces = results["paces"][name]
         rows.append(
             {
                 "variant": name,
-                "parameters": run.parameters,
-                "steps": run.last("step"),
-                "story_tokens": run.last("story_tokens"),
-                "ratio": results["paces"][name]["ratio"],
+                "parameters": Run(name, first.last.folder).parameters,
+                "steps": sum(steps),
+                "story_tokens": sum(tokens),
+                "ratio": fmean(pace["ratio"] for pace in paces) if paces else None,
+                "seconds": sum(n * pace["seconds"] for n, pace in zip(steps, paces, strict=True)) if paces else None,
                 "seeds": len(finished[name]),
                 **{key: _interval(found) for key, found in figures.items()},
             }
@@ -183,6 +199,20 @@ def difference_rows(results: Mapping[str, Any]) -> list[dict]:
         }
         for name, figures in results["differences"].items()
         for key, found in figures.items()
+    ]
+
+
+def task_columns(results: Mapping[str, Any]) -> list[Column]:
+    """The task, and every variant that was asked it."""
+    return [Column("task", "Task", text=True), *(Column(name, name, digits=1) for name in results["tasks"])]
+
+
+def task_rows(results: Mapping[str, Any]) -> list[dict]:
+    """One row per task."""
+    keys = dict.fromkeys(key for of_one in results["tasks"].values() for key in of_one)
+    return [
+        {"task": key, **{name: _interval(of_one[key]) for name, of_one in results["tasks"].items() if key in of_one}}
+        for key in keys
     ]
 
 
@@ -221,36 +251,48 @@ def _chosen(found: Mapping[str, Any]) -> str:
 def curves(results: Mapping[str, Any], finished: Finished) -> list[Chart]:
     """Validation and training loss of every variant, by story tokens and by seconds, as means over seeds."""
     charts = []
-    for verb, key, title, unit in (
-        ("pretrain", "eval/bits_per_byte", "Validation", "bits per byte"),
-        ("pretrain", "train/loss", "Training", "nats per target"),
-        ("finetune", "eval/bits_per_byte", "Validation of tuning", "bits per byte"),
+    tuning = tuple(verb for verb in VERBS if verb != "pretrain")
+    for verbs, key, title, unit in (
+        (("pretrain",), "eval/bits_per_byte", "Validation", "bits per byte"),
+        (("pretrain",), "train/loss", "Training", "nats per target"),
+        (tuning, "eval/bits_per_byte", "Validation of tuning", "bits per byte"),
     ):
-        runs = {
-            name: [Run(name, run.folder) for each in chains for run in each.runs if run.verb == verb]
-            for name, chains in finished.items()
-        }
-        for along in ("story tokens", "seconds")[: 1 if verb == "finetune" else 2]:
-            series = [
-                Series(name, mean_curve(of_one, key, along, results["paces"][name]["seconds"]), n)
-                for n, (name, of_one) in enumerate(runs.items())
-                if of_one
-            ]
-            charts.append(Chart(f"{title}, by {along}", unit, series, along=along))
+        for along in ("story tokens", "seconds")[: 1 if verbs == tuning else 2]:
+            series = []
+            for n, (name, chains) in enumerate(finished.items()):
+                paces = [pace["seconds"] for pace in results["paces"][name]]
+                of_seeds = [curve(each.of(*verbs), key, paces if along == "seconds" else None) for each in chains]
+                if points := mean_curve(of_seeds):
+                    series.append(Series(name, points, n))
+            if series:
+                charts.append(Chart(f"{title}, by {along}", unit, series, along=along))
     return charts
 
 
-def mean_curve(runs: Sequence[Run], key: str, along: str, seconds_per_step: float) -> list[Point]:
-    """The mean over runs of a metric, along story tokens or seconds.
-
-    The n-th time that it was told counts together: rows are packed by seed, so that the last steps of runs of one
-    budget can be one apart.
-    """
-    points = []
-    for told in zip(*([record for record in run.metrics if key in record] for run in runs), strict=False):
-        x = [each["step"] * seconds_per_step if along == "seconds" else each["story_tokens"] for each in told]
-        points.append((float(np.mean(x)), float(np.mean([each[key] for each in told]))))
+def curve(runs: Sequence[Made], key: str, seconds_per_step: Sequence[float] | None = None) -> list[Point]:
+    """A metric of a model's runs, one stage behind the other, along story tokens or, with the pace of each, seconds."""
+    points, before = [], 0.0
+    for number, run in enumerate(runs):
+        metrics = run.folder.metrics()
+        along = [
+            each["story_tokens"] if seconds_per_step is None else each["step"] * seconds_per_step[number]
+            for each in metrics
+        ]
+        points += [(before + x, each[key]) for x, each in zip(along, metrics, strict=True) if key in each]
+        before += along[-1]
     return points
+
+
+def mean_curve(of_seeds: Sequence[Sequence[Point]]) -> list[Point]:
+    """The mean over seeds of curves.
+
+    Their n-th points count together: rows are packed by seed, so that the last steps of runs of one budget can be one
+    apart.
+    """
+    return [
+        (float(np.mean([x for x, _ in told])), float(np.mean([y for _, y in told])))
+        for told in zip(*of_seeds, strict=False)
+    ]
 
 
 def samples(finished: Finished) -> Html | None:

@@ -29,9 +29,11 @@ def reach(study: Study, finished: Mapping[str, Sequence[Chain]], ratios: Mapping
     ends: dict[str, dict[int, list[tuple[float, float]]]] = {}
     for variant in study.variants:
         for each in finished.get(variant.name, ()):
-            folder = each.pretrain.folder
-            tokens = folder.metrics()[-1]["story_tokens"]
-            loss = folder.evaluation()["likelihood"]["overall"]["bits_per_byte"]["mean"]
+            pretrained = [run.folder for run in each.of("pretrain")]
+            if not pretrained:
+                continue
+            tokens = sum(folder.metrics()[-1]["story_tokens"] for folder in pretrained)
+            loss = pretrained[-1].evaluation()["likelihood"]["overall"]["bits_per_byte"]["mean"]
             ends.setdefault(variant.family, {}).setdefault(each.seed, []).append((tokens, loss))
     ordered = {
         family: {seed: sorted(dict(of_one).items()) for seed, of_one in by_seed.items()}

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rot5.config import FinetuneConfig, PretrainConfig
+from rot5.config import EvaluateConfig
 from rot5.errors import UserError
 from rot5.folders import write_json
 from rot5.recipes import defaults
+from rot5.study.variant import VERBS
 from rot5.train.run_folder import difference, filled
 
 RECORD = "study.json"
-STAGES = {"pretrain": PretrainConfig, "finetune": FinetuneConfig}
+JUDGED = "evaluate"
 
 
 def check_unchanged(out: Path, meaning: Mapping[str, Any], accept: bool) -> set[str]:
@@ -20,7 +21,7 @@ def check_unchanged(out: Path, meaning: Mapping[str, Any], accept: bool) -> set[
 
     New ones may come and old ones go. Raises UserError that names every change of one that is in both, unless `accept`.
     """
-    usual = {stage: defaults(kind) for stage, kind in STAGES.items()}
+    usual = {verb: defaults(kind) for verb, kind in (VERBS | {JUDGED: EvaluateConfig}).items()}
     before = {name: _filled(found, usual) for name, found in _remembered(out).items()}
     now = json.loads(json.dumps(meaning))
     changes = {name: difference(before[name], now[name]) for name in now if name in before}
@@ -34,8 +35,12 @@ def check_unchanged(out: Path, meaning: Mapping[str, Any], accept: bool) -> set[
 
 
 def _filled(found: dict[str, Any], usual: Mapping[str, dict]) -> dict[str, Any]:
-    """What was remembered, with the defaults of settings that the software of that day did not know."""
-    return {key: filled(value, usual[key]) if key in usual else value for key, value in found.items()}
+    """What was remembered, with the defaults of settings that the software of that day did not know.
+
+    A stage is remembered under its verb, with a name of its own before that and a dot where it has one.
+    """
+    verbs = {key: key.rsplit(".", 1)[-1] for key in found}
+    return {key: filled(value, usual[verbs[key]]) if verbs[key] in usual else value for key, value in found.items()}
 
 
 def remember(out: Path, meaning: Mapping[str, Any]) -> None:

@@ -4,25 +4,30 @@ import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 
-from rot5.config import FinetuneConfig, PrepareConfig, PretrainConfig, StudyConfig
+from rot5.config import EvaluateConfig, MixConfig, PrepareConfig, PretrainConfig, StudyConfig, TeachConfig
 from rot5.data.manifest import MANIFEST
 from rot5.errors import UserError
 from rot5.folders import sole, write_json
 from rot5.recipes import command_line
 from rot5.study.compare import compare
-from rot5.study.file import Study, Variant, read_study
+from rot5.study.file import Study, read_study
 from rot5.study.law import law_of
 from rot5.study.pace import paces
 from rot5.study.page import write_page
 from rot5.study.reach import reach
-from rot5.study.record import check_unchanged, remember
-from rot5.study.runs import Chain, chain, complete, described, identity, typed
+from rot5.study.record import JUDGED, check_unchanged, remember
+from rot5.study.runs import Chain, as_new, chain, complete, described, identity, typed
 from rot5.study.tune import tune
-from rot5.verbs import prepare
+from rot5.study.variant import VERBS, Variant
+from rot5.verbs import mix, prepare, teach
+
+MAKERS = {"mixture": (MixConfig, mix.run), "teacher": (TeachConfig, teach.run), "": (PrepareConfig, prepare.run)}
+"""What makes data, by the setting that tells it from the others."""
 
 
 def run(config: StudyConfig) -> None:
@@ -43,13 +48,14 @@ def run(config: StudyConfig) -> None:
         check_unchanged(out, meaning, config.accept_changes)
         timed = _paces(study, runs, out, threads)
         remember(out, meaning)
-        tuned = tune(study, runs, {name: each["seconds"] for name, each in timed.items()}, make)
+        seconds = {name: [each["seconds"] for each in of_stages] for name, of_stages in timed.items()}
+        tuned = tune(study, runs, seconds, make)
         chains = {
-            variant.name: [chain(variant, seed, runs, timed[variant.name]["seconds"]) for seed in study.seeds]
+            variant.name: [chain(variant, seed, runs, seconds[variant.name]) for seed in study.seeds]
             for variant in tuned.variants
         }
         make([of_one[n] for n in range(len(study.seeds)) for of_one in chains.values()])
-    finished = {name: [each for each in of_one if each.last.done()] for name, of_one in chains.items()}
+    finished = {name: [each for each in of_one if each.done()] for name, of_one in chains.items()}
     if not any(finished.values()):
         raise UserError(f"no run finished: {_told(failed)}")
     results = {
@@ -61,7 +67,15 @@ def run(config: StudyConfig) -> None:
         "paces": timed,
         "tuned": tuned.told,
         **compare(finished, study.counterparts()),
-        "reach": reach(study, finished, {variant.family: timed[variant.name]["ratio"] for variant in study.variants}),
+        "reach": reach(
+            study,
+            finished,
+            {
+                each.family: fmean(stage["ratio"] for stage in timed[each.name])
+                for each in study.variants
+                if timed[each.name]
+            },
+        ),
     }
     if study.law:
         try:
@@ -88,33 +102,43 @@ def _prepare(study: Study, runs: Path, out: Path, accept_changes: bool) -> None:
     meaning = {f"data {settings.get('out')}": dict(settings) for settings in study.data}
     changed = check_unchanged(out, meaning, accept_changes)
     for name, settings in meaning.items():
-        config = typed(PrepareConfig, settings, runs)
+        kind, maker = next(made for key, made in MAKERS.items() if key in settings or not key)
+        config = typed(kind, settings, runs)
         if name in changed or not (Path(config.out) / MANIFEST).is_file():
-            prepare.run(config, resume=name not in changed, overwrite=True)
+            maker(config, resume=name not in changed, overwrite=True)
     if meaning:
         remember(out, meaning)
 
 
 def _meaning(variant: Variant, runs: Path) -> dict[str, Any]:
     """What a variant stands for, seeds apart: refused settings come to light here, before any work."""
-    stages = {"pretrain": (PretrainConfig, variant.pretrain), "finetune": (FinetuneConfig, variant.finetune)}
     meaning: dict[str, Any] = {"budget": dict(variant.budget), "grid": dict(variant.grid), "share": variant.share}
-    for name, (kind, settings) in stages.items():
-        if settings:
-            meaning[name] = described(typed(kind, settings, runs, out="", seed=0))
+    for stage in variant.plan():
+        key = stage.verb if stage.name == stage.verb else f"{stage.name}.{stage.verb}"
+        meaning[key] = described(typed(VERBS[stage.verb], stage.settings, runs, out="", seed=0))
+        if variant.stages and stage.budget:
+            meaning[f"{stage.name}.budget"] = dict(stage.budget)
+    for name, settings in variant.evaluate.items():
+        meaning[f"{name}.{JUDGED}"] = described(typed(EvaluateConfig, settings, runs))
     return meaning
 
 
-def _paces(study: Study, runs: Path, out: Path, threads: int) -> dict[str, dict[str, float]]:
-    """Seconds per step of every variant, measured when the study is begun and kept; budgets in seconds rest on them."""
+def _paces(study: Study, runs: Path, out: Path, threads: int) -> dict[str, list[dict[str, float]]]:
+    """`seconds` per step and their `ratio` to the baseline's for every variant, stage by stage of its pretraining;
+    measured when the study is begun and kept: budgets in seconds rest on them."""
     path = out / "paces.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    configs = {
-        variant.family: typed(PretrainConfig, variant.pretrain, runs, out="", seed=0) for variant in study.variants
-    }
-    family = {variant.name: variant.family for variant in study.variants}
+    stages: dict[str, list[str]] = {}
+    configs: dict[str, PretrainConfig] = {}
+    for variant in {each.family: each for each in study.variants}.values():
+        names = [stage.name for stage in variant.plan() if stage.verb == "pretrain"]
+        stages[variant.family] = [f"{variant.family}: {name}" if variant.stages else variant.family for name in names]
+        configs |= zip(stages[variant.family], as_new(variant, runs), strict=True)
+    if not configs:
+        return {variant.name: [] for variant in study.variants}
+    beside = next(iter(stages[study.baseline] or configs))
     told = {name: identity(config) for name, config in configs.items()}
-    marks = {name: {"settings": told[name], "beside": told[study.baseline]} for name in configs}
+    marks = {name: {"settings": told[name], "beside": told[beside]} for name in configs}
     missing = {
         name: config
         for name, config in configs.items()
@@ -122,10 +146,15 @@ def _paces(study: Study, runs: Path, out: Path, threads: int) -> dict[str, dict[
     }
     if missing:
         torch.set_num_threads(threads)
-        measured = paces({study.baseline: configs[study.baseline]} | missing, study.baseline, _tell)
+        measured = paces({beside: configs[beside]} | missing, beside, _tell)
         known |= {name: {**measured[name], "threads": threads, **marks[name]} for name in missing}
         out.mkdir(parents=True, exist_ok=True)
         write_json(path, known)
-    seconds = known[study.baseline]["seconds"]
-    ratios = {name: known[of_one]["ratio"] for name, of_one in family.items()}
-    return {name: {"ratio": ratio, "seconds": seconds * ratio} for name, ratio in ratios.items()}
+    seconds = known[beside]["seconds"]
+    return {
+        variant.name: [
+            {"ratio": known[name]["ratio"], "seconds": seconds * known[name]["ratio"]}
+            for name in stages[variant.family]
+        ]
+        for variant in study.variants
+    }

@@ -11,24 +11,30 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rot5.config import FinetuneConfig, PretrainConfig
+from rot5.config import EvaluateConfig, FinetuneConfig, PretrainConfig
 from rot5.data.mixture import corpus_fingerprint
+from rot5.evaluate.tasks import mean_score
 from rot5.model.settings import resolve
 from rot5.recipes import defaults, merged, read
 from rot5.study.budget import with_budget
-from rot5.study.file import Variant, as_yaml
+from rot5.study.variant import VERBS, Variant, as_yaml
 from rot5.train.run_folder import RunFolder
 from rot5.train.settings import FREE
 
-DATA = ("corpus", "pairs", "validation")
+DATA = ("corpus", "pairs", "validation", "data")
 """Settings that name prepared data: a run is known by what is in it, not by where it lies."""
+MODELS = ("init", "model", "teacher")
+"""Settings that name a model."""
 POLL_SECONDS = 0.2
 LAST_LINES = 3
+
+
+Config = PretrainConfig | FinetuneConfig | EvaluateConfig
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Run:
     """One run: the verb that makes it and all its settings."""
 
     verb: str
-    config: PretrainConfig | FinetuneConfig
+    config: Config
 
     @property
     def folder(self) -> RunFolder:
@@ -47,37 +53,70 @@ class Run:
         return self.folder.path.name
 
     def done(self) -> bool:
-        """Whether the run has been trained to its end, evaluated and reported."""
+        """Whether a model has been trained to its end, evaluated and reported; or judged, if that is all."""
+        if isinstance(self.config, EvaluateConfig):
+            return bool(self.folder.evaluation())
         return self.folder.finished(isinstance(self.config, FinetuneConfig) and self.config.summaries)
 
 
 @dataclass(frozen=True)
 class Chain:
-    """A variant with one seed: its pretraining, and its tuning where there is one."""
+    """A variant with one seed: the stages of its model, and what that is judged on besides."""
 
     variant: str
     seed: int
-    pretrain: Run
-    finetune: Run | None
+    trained: tuple[Run, ...]
+    judged: Mapping[str, Run]
 
     @property
     def last(self) -> Run:
-        return self.finetune or self.pretrain
+        """The run that the model came out of."""
+        return self.trained[-1]
 
     @property
     def runs(self) -> list[Run]:
-        return [self.pretrain, self.finetune] if self.finetune else [self.pretrain]
+        """All runs, in the order in which they can be made."""
+        return [*self.trained, *self.judged.values()]
+
+    def done(self) -> bool:
+        return all(run.done() for run in self.runs)
+
+    def of(self, *verbs: str) -> list[Run]:
+        """Its runs of some verbs."""
+        return [run for run in self.trained if run.verb in verbs]
 
 
-def chain(variant: Variant, seed: int, runs: Path, seconds_per_step: float) -> Chain:
-    """The runs of a variant with a seed. Raises UserError for settings that the verbs refuse."""
-    config = typed(PretrainConfig, variant.pretrain, runs, out="", seed=seed)
-    pretrain = _named("pretrain", with_budget(config, variant.budget, seconds_per_step), runs)
-    if not variant.finetune:
-        return Chain(variant.name, seed, pretrain, None)
-    settings = merged(variant.finetune, {"init": pretrain.config.out})
-    tuned = typed(FinetuneConfig, settings, runs, out="", seed=seed)
-    return Chain(variant.name, seed, pretrain, _named("finetune", tuned, runs))
+def chain(variant: Variant, seed: int, runs: Path, seconds_per_step: Sequence[float]) -> Chain:
+    """The runs of a variant with a seed; `seconds_per_step` are those of its pretraining, stage by stage.
+
+    Raises UserError for settings that the verbs refuse.
+    """
+    trained: list[Run] = []
+    paces, models = iter(seconds_per_step), as_new(variant, runs)
+    for stage in variant.plan():
+        before = {"init": trained[-1].config.out} if trained else {}
+        config = typed(VERBS[stage.verb], {**stage.settings, **before}, runs, out="", seed=seed)
+        if isinstance(config, PretrainConfig):
+            config = with_budget(config, stage.budget, next(paces, 0.0), next(models))
+        trained.append(_named(stage.verb, config, runs))
+    model = {"model": trained[-1].config.out}
+    judged = {
+        name: _named("evaluate", typed(EvaluateConfig, {**settings, **model}, runs), runs)
+        for name, settings in variant.evaluate.items()
+    }
+    return Chain(variant.name, seed, tuple(trained), judged)
+
+
+def as_new(variant: Variant, runs: Path) -> Iterator[PretrainConfig]:
+    """Each pretraining of a variant as if its model began there, in the shape that it has grown into: what a step of it
+    costs can be told before there is anything to grow."""
+    plan = variant.plan()
+    shape: dict[str, Any] = {}
+    for stage in plan:
+        if stage.verb == "pretrain":
+            shape = merged(shape, stage.settings.get("model") or {})
+            whole = {"model": shape, "init": plan[0].settings.get("init", "")}
+            yield typed(PretrainConfig, {**stage.settings, **whole}, runs, out="", seed=0)
 
 
 def typed(kind: type, settings: Mapping[str, Any], runs: Path, **more: object) -> Any:
@@ -88,30 +127,33 @@ def typed(kind: type, settings: Mapping[str, Any], runs: Path, **more: object) -
         return read(kind, kind.__name__.removesuffix("Config").lower(), ["--config", str(path)])
 
 
-def _named(verb: str, config: PretrainConfig | FinetuneConfig, runs: Path) -> Run:
+def _named(verb: str, config: Config, runs: Path) -> Run:
     digest = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()
     return Run(verb, replace(config, out=str(runs / f"{verb}-{digest[:12]}")))
 
 
-def identity(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
+def identity(config: Config) -> dict[str, Any]:
     """What decides a run's result, as plain values: the shape, data by content, a start by its name, and what else is
     not at its default, so that settings which later software adds rename no run."""
     settings = described(config)
+    if isinstance(config, EvaluateConfig):
+        return _own(settings, defaults(type(config)))
     model = {} if settings.get("init") else {"model": resolve(config.model)}
     for key in FREE:
         del settings["train"][key]
     return json.loads(json.dumps(_own(settings, defaults(type(config))) | model))
 
 
-def described(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
-    """All settings of a run but where it lies: data by content and a start by its name."""
+def described(config: Config) -> dict[str, Any]:
+    """All settings of a run but where it lies: data by content and models by their names."""
     settings = asdict(config)
     del settings["out"]
     for key in DATA:
-        if key in settings:
+        if settings.get(key):
             settings[key] = corpus_fingerprint(settings[key])
-    if settings.get("init"):
-        settings["init"] = Path(settings["init"]).name
+    for key in MODELS:
+        if isinstance(settings.get(key), str) and settings[key]:
+            settings[key] = Path(settings[key]).name
     return json.loads(json.dumps(settings))
 
 
@@ -131,18 +173,18 @@ def _own(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any
 def complete(
     wanted: Sequence[Chain], runs: Path, jobs: int, threads: int, tell: Callable[[str], None], lock: int
 ) -> dict[str, str]:
-    """Make every run of the chains that is missing, `jobs` at a time on `threads` each; pretraining before all tuning.
+    """Make every run of the chains that is missing, `jobs` at a time on `threads` each; stage by stage.
 
     Returns, for each variant and seed that failed, the last words of its run; the others go on regardless.
     """
     failed: dict[str, str] = {}
-    for verb in ("pretrain", "finetune"):
+    for turn in range(max((len(each.runs) for each in wanted), default=0)):
         missing: dict[str, tuple[Run, list[str]]] = {}
         for each in wanted:
-            run = next((run for run in each.runs if run.verb == verb), None)
             title = f"{each.variant}, seed {each.seed}"
-            if run and not run.done() and title not in failed:
-                missing.setdefault(run.name, (run, []))[1].append(title)
+            for run in each.runs[turn : turn + 1]:
+                if not run.done() and title not in failed:
+                    missing.setdefault(run.name, (run, []))[1].append(title)
         failed |= _make(list(missing.values()), runs, jobs, threads, tell, lock)
     return failed
 
@@ -198,7 +240,7 @@ def _moved(run: Run) -> bool:
     if not run.folder.exists():
         return False
     before, now = run.folder.config(), asdict(run.config)
-    return any(before.get(key) != now[key] for key in (*DATA, "init") if key in now)
+    return any(before.get(key) != now[key] for key in (*DATA, *MODELS) if isinstance(now.get(key), str))
 
 
 def _log(runs: Path, run: Run) -> Path:
@@ -214,7 +256,11 @@ def _last_words(runs: Path, run: Run) -> str:
 def headline(run: Run) -> str:
     """A run's result in a few words."""
     found = run.folder.evaluation()
-    words = [f"{found['likelihood']['overall']['bits_per_byte']['mean']:.4f} bits per byte"]
+    words = []
+    if "likelihood" in found:
+        words.append(f"{found['likelihood']['overall']['bits_per_byte']['mean']:.4f} bits per byte")
+    if tasks := found.get("summaries", {}).get("tasks"):
+        words.append(f"{len(tasks)} tasks at {mean_score(tasks):.1f}")
     model = found.get("summaries", {}).get("systems", {}).get("model", {})
     if "rougeL" in model:
         words.append(f"ROUGE-L {model['rougeL']['mean']:.1f}")

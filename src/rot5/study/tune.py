@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rot5.study.compare import finite
-from rot5.study.file import Study, Variant
+from rot5.study.file import Study
 from rot5.study.runs import Chain, Run, chain
+from rot5.study.variant import Variant
 
 
 class Tuned(NamedTuple):
@@ -20,7 +21,7 @@ class Tuned(NamedTuple):
 
 
 def tune(
-    study: Study, runs: Path, seconds_per_step: Mapping[str, float], make: Callable[[Sequence[Chain]], None]
+    study: Study, runs: Path, seconds_per_step: Mapping[str, Sequence[float]], make: Callable[[Sequence[Chain]], None]
 ) -> Tuned:
     """Run the trials with the first seed and set each variant to its best.
 
@@ -42,7 +43,7 @@ def tune(
     make([each for of_one in trials.values() for _, each in of_one])
     told = {}
     for family, variant in firsts.items():
-        scored = [(changes, score(each.last)) for changes, each in trials[family] if each.last.done()]
+        scored = [(changes, score(each.last)) for changes, each in trials[family] if each.done()]
         if scored:
             chosen, _ = min(scored, key=lambda trial: (not math.isfinite(trial[1]), trial[1]))
             told[family] = {

@@ -5,9 +5,9 @@ import math
 
 import pytest
 
-from rot5.config import PretrainConfig
+from rot5.config import EvaluateConfig, FinetuneConfig, PretrainConfig
 from rot5.evaluate.intervals import Interval
-from rot5.study.compare import compare, metric, verdict
+from rot5.study.compare import compare, figures, metric, verdict
 from rot5.study.reach import shares
 from rot5.study.runs import Chain, Run
 
@@ -26,7 +26,7 @@ def chain(tmp_path):
         }
         (folder / "eval.json").write_text(json.dumps({"likelihood": told}))
         config = PretrainConfig(corpus="", validation="", out=str(folder))
-        return Chain(variant, seed, Run("pretrain", config), None)
+        return Chain(variant, seed, (Run("pretrain", config),), {})
 
     return make
 
@@ -104,3 +104,37 @@ def test_a_run_that_diverged_is_called_so_and_leaves_no_nan(chain):
 
 def test_a_single_budget_says_nothing():
     assert shares({"base": {0: [(1e5, 3.0)]}, "other": {0: [(1e5, 2.0)]}}, "base", {}) == {}
+
+
+def test_a_model_is_known_by_its_last_stages_and_by_what_it_is_judged_on(chain, tmp_path):
+    """Of two pretrainings the last counts; where there are tasks, their mean, every task the same."""
+    stages = [chain("a", number, bits).trained[0] for number, bits in enumerate((2.0, 1.0))]
+
+    def evaluated(name: str, **found) -> str:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "eval.json").write_text(json.dumps(found))
+        return str(tmp_path / name)
+
+    scores = {"world/who": {"score": {"mean": 90.0}}, "world/word": {"score": {"mean": 50.0}}}
+    likelihood = {"overall": {"bits_per_byte": {"mean": 0.5}}}
+    model = {"model": {"rougeL": {"mean": 33.0}}}
+    tuned = FinetuneConfig(
+        pairs="", validation="", out=evaluated("t", likelihood=likelihood, summaries={"systems": model})
+    )
+    judged = EvaluateConfig(out=evaluated("j", likelihood=likelihood, summaries={"tasks": scores, "systems": model}))
+    whole = Chain("a", 0, (*stages, Run("finetune", tuned)), {"held-out": Run("evaluate", judged)})
+    assert figures(whole) == {
+        "pretrain/bits_per_byte": 1.0,
+        "pretrain/R": 2.0,
+        "finetune/bits_per_byte": 0.5,
+        "finetune/rougeL": 33.0,
+        "held-out/tasks": 70.0,
+    }
+    assert metric("held-out/tasks").sign == 1 and "held-out" in metric("held-out/tasks").heading
+    found = compare({"a": [whole]}, {})
+    assert found["tasks"] == {
+        "a": {
+            "held-out: world/who": {"mean": 90.0, "low": None, "high": None, "values": [90.0]},
+            "held-out: world/word": {"mean": 50.0, "low": None, "high": None, "values": [50.0]},
+        }
+    }

@@ -6,11 +6,13 @@ import pytest
 import yaml
 
 from rot5.build.models import shape
-from rot5.config import FinetuneConfig, PrepareConfig, PretrainConfig
+from rot5.config import EvaluateConfig
 from rot5.data.tokenizer import build_tokenizer, prune_tokenizer, special_ids
 from rot5.errors import UserError
 from rot5.study.file import Study, read_study
-from rot5.study.runs import typed
+from rot5.study.run import MAKERS
+from rot5.study.runs import as_new, typed
+from rot5.study.variant import VERBS
 
 RECIPES = Path(__file__).parents[3] / "recipes" / "studies"
 PRETRAIN = {"corpus": "a", "validation": "b", "train": {"optimizer": {"lr": 0.1}, "batch_rows": 4}}
@@ -81,6 +83,41 @@ def test_trials_are_every_combination_on_their_share_of_the_budget(study):
     assert chosen.budget == {"story_tokens": 1000} and chosen.grid == {} and chosen.name == "all"
 
 
+def test_stages_share_the_budget_and_the_settings_of_their_verb(study):
+    stages = {
+        "small": {"pretrain": {"model": {"preset": "1m"}}, "share": 0.25},
+        "large": {"pretrain": {"train": {"batch_rows": 8}}, "share": 0.75},
+        "tuned": {"finetune": {"pairs": "p"}},
+    }
+    shared = {"validation": "v"}
+    (variant,) = study(variants={"grown": {"stages": stages}}, budget={"story_tokens": 1000}, finetune=shared).variants
+    small, large, tuned = variant.plan()
+    assert (small.name, small.verb, small.budget) == ("small", "pretrain", {"story_tokens": 250})
+    assert small.settings == {**PRETRAIN, "model": {"preset": "1m"}}
+    assert large.budget == {"story_tokens": 750} and large.settings["train"]["batch_rows"] == 8
+    assert tuned.settings == {"validation": "v", "pairs": "p"} and tuned.budget == {}
+
+
+def test_stages_without_shares_are_equal(study):
+    (variant,) = study(
+        variants={"a": {"stages": {"x": {"pretrain": {}}, "y": {"pretrain": {}}}}}, budget={"seconds": 8}
+    ).variants
+    assert [stage.budget for stage in variant.plan()] == [{"seconds": 4.0}] * 2
+
+
+def test_a_variant_may_leave_a_stage_out_and_begin_with_any_model(study):
+    found = study(
+        finetune={"pairs": "p", "validation": "v"},
+        variants={"both": {}, "tuned": {"pretrain": None, "finetune": {"init": "some/run"}}, "new": {"pretrain": None}},
+    ).variants
+    assert [[stage.verb for stage in each.plan()] for each in found] == [
+        ["pretrain", "finetune"],
+        ["finetune"],
+        ["finetune"],
+    ]
+    assert found[1].plan()[0].settings["init"] == "some/run"
+
+
 @pytest.mark.parametrize(
     "content, words",
     [
@@ -115,7 +152,19 @@ def test_trials_are_every_combination_on_their_share_of_the_budget(study):
         ({"seeds": [True]}, ["seeds [True] must be a list of numbers"]),
         ({"tune": {"share": 0.5, "grid": {"pretrain.x": [1]}}}, ["tune.share needs a budget"]),
         ({"tune": {"share": 2, "grid": {"pretrain.x": [1]}}, "budget": {"seconds": 9}}, ["tune.share 2 must be"]),
-        ({"pretrain": {}}, ["pretrain says nothing"]),
+        ({"pretrain": {}}, ["no stage says anything: give at least pretrain"]),
+        ({"stages": {"a": {}}}, ["stage a must hold settings of one of pretrain, finetune"]),
+        ({"stages": {"a": {"pretrain": {}, "finetune": {}}}}, ["stage a must hold settings of one of"]),
+        ({"stages": {"a": {"pretrain": {}, "share": 2}}}, ["stage a: share 2 must be above 0 and at most 1"]),
+        ({"stages": {"a": {"pretrain": 3}}}, ["stage a must hold settings as `key: value`"]),
+        ({"stages": {"a": {"pretrain": {}}, "b": {"pretrain": {"init": "x"}}}}, ["pretrain.init is the study's"]),
+        (
+            {"stages": {"a": {"pretrain": {"train": {"steps": 3}}}}, "budget": {"seconds": 9}},
+            ["pretrain.train.steps and a budget both say how long"],
+        ),
+        ({"evaluate": {"held-out": {}}}, ["evaluate.held-out must be settings of `rot5 evaluate`, with data"]),
+        ({"evaluate": {"a/b": {"data": "x"}}}, ["evaluate.a/b: a verb or a name with a / in it"]),
+        ({"evaluate": {"seen": {"data": "x", "model": "y"}}}, ["evaluate.seen.model is the study's to set"]),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -139,8 +188,12 @@ def test_the_studies_that_come_along_are_understood(path, tmp_path):
     specials = special_ids(prune_tokenizer(build_tokenizer(100), ["A dog ran."], 100))
     for variant in found.variants:
         for tried in [variant.trial(changes) for changes in variant.trials()]:
-            shape(typed(PretrainConfig, tried.pretrain, tmp_path, out="", seed=0).model, specials)
-            if tried.finetune:
-                typed(FinetuneConfig, tried.finetune, tmp_path, out="", seed=0)
+            for stage in tried.plan():
+                typed(VERBS[stage.verb], stage.settings, tmp_path, out="", seed=0)
+            for config in as_new(tried, tmp_path):
+                assert config.init or shape(config.model, specials)
+        for settings in variant.evaluate.values():
+            typed(EvaluateConfig, settings, tmp_path)
     for settings in found.data:
-        typed(PrepareConfig, settings, tmp_path)
+        kind, _ = next(made for key, made in MAKERS.items() if key in settings or not key)
+        typed(kind, settings, tmp_path)

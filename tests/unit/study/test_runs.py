@@ -8,17 +8,17 @@ import pytest
 
 from rot5.config import FinetuneConfig, PretrainConfig
 from rot5.data.corpus import Corpus
+from rot5.errors import UserError
 from rot5.model import presets
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.costs import forward_flops
 from rot5.model.settings import ModelConfig
-from rot5.report.runs import Run as ReportRun
 from rot5.study.budget import flops_per_story_token, with_budget
 from rot5.study.pace import paces
-from rot5.study.page import mean_curve
-from rot5.study.runs import Run, described, identity
+from rot5.study.page import curve, mean_curve
+from rot5.study.runs import Run, as_new, described, identity
 from rot5.study.tune import score
-from rot5.train.run_folder import RunFolder
+from rot5.study.variant import Variant
 from rot5.train.settings import TrainConfig
 
 
@@ -80,10 +80,13 @@ def test_a_mean_curve_has_the_ends_of_all_runs(tmp_path):
     for name, records in told.items():
         (tmp_path / name).mkdir()
         lines = [json.dumps({"step": s, "story_tokens": t, "eval/x": v}) for s, t, v in records]
-        (tmp_path / name / "metrics.jsonl").write_text("\n".join([*lines, '{"step": 6, "seconds": 1}']) + "\n")
-    shown = [ReportRun(name, RunFolder(tmp_path / name)) for name in told]
-    assert mean_curve(shown, "eval/x", "story tokens", 0.5) == [(30.0, 3.0), (55.0, 1.5)]
-    assert mean_curve(shown, "eval/x", "seconds", 0.5) == [(1.5, 3.0), (2.75, 1.5)]
+        (tmp_path / name / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    config = PretrainConfig(corpus="", validation="", out="")
+    a, b = (Run("pretrain", replace(config, out=str(tmp_path / name))) for name in told)
+    assert mean_curve([curve([run], "eval/x") for run in (a, b)]) == [(30.0, 3.0), (55.0, 1.5)]
+    assert mean_curve([curve([run], "eval/x", [0.5]) for run in (a, b)]) == [(1.5, 3.0), (2.75, 1.5)]
+    assert curve([a, b], "eval/x") == [(30, 2.0), (50, 1.0), (80, 4.0), (110, 2.0)], "one stage behind the other"
+    assert curve([a, b], "eval/x", [0.5, 2.0]) == [(1.5, 2.0), (2.5, 1.0), (8.5, 4.0), (14.5, 2.0)]
 
 
 def test_budgets_become_updates(config):
@@ -93,6 +96,28 @@ def test_budgets_become_updates(config):
     assert with_budget(config, {"story_tokens": 3 * tokens}, 2.0).train.epochs == pytest.approx(3)
     flops = flops_per_story_token(config) * tokens
     assert with_budget(config, {"flops": flops}, 2.0).train.epochs == pytest.approx(1)
+
+
+def test_operations_of_a_model_that_no_settings_shape_are_no_budget(config):
+    with pytest.raises(UserError, match="some/run"):
+        with_budget(config, {"flops": 1e9}, 2.0, replace(config, init="some/run"))
+    assert with_budget(config, {"story_tokens": 1e3}, 2.0, replace(config, init="some/run")).train.epochs > 0
+
+
+def test_a_stage_is_timed_in_the_shape_that_it_has_grown_into(config, tmp_path):
+    shared = {"corpus": config.corpus, "validation": config.validation}
+    stages = {
+        "small": {"pretrain": {"model": {"preset": "smoke"}}},
+        "experts": {"pretrain": {"model": {"num_experts": 4}}},
+        "deep": {"pretrain": {"model": {"num_layers": 4}}},
+    }
+    variant = Variant(name="a", family="a", against="a", pretrain=shared, stages=stages)
+    models = [each.model for each in as_new(variant, tmp_path)]
+    assert [(each.preset, each.num_experts, each.num_layers) for each in models] == [
+        ("smoke", None, None),
+        ("smoke", 4, None),
+        ("smoke", 4, 4),
+    ]
 
 
 def test_operations_per_story_token_are_three_forward_passes(config):
