@@ -65,7 +65,7 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "`rot5 VERB --help` lists a verb's settings. prepare, mix, pretrain, finetune: --resume, --overwrite.",
+            f"`rot5 VERB --help` lists a verb's settings. {', '.join(CONTINUABLE)}: --resume, --overwrite.",
         ]
     )
 

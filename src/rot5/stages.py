@@ -69,7 +69,7 @@ def read_stages(path: Path, out: Path) -> list[Stage]:
         where = f"{path}: stage {name}"
         kinds = [kind for kind in KINDS if isinstance(told, dict) and kind in told]
         if len(kinds) != 1 or set(told) != set(kinds):
-            raise UserError(f"{where} must hold settings of one of {' and '.join(KINDS)}, and nothing else")
+            raise UserError(f"{where} must hold settings of one of {', '.join(KINDS)}, and nothing else")
         settings = _settings(content.get(kinds[0]), told[kinds[0]], where)
         for key in ("out", "init")[: 2 if found else 1]:
             if key in settings:
