@@ -1,6 +1,7 @@
 """Students learn what teachers hold likely, from the command line to the report; what cannot be is told in one line."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +212,8 @@ def test_of_equal_tokenizers_every_token_is_a_piece(corpora, folder, tmp_path):
         (["--method", "forwardkl"], "method 'forwardkl' is unknown: did you mean forward_kl?"),
         (["--teacher_precision", "int8"], "teacher_precision 'int8' is unknown"),
         (["--init", "teacher", "--encoder_layers", "1"], "encoder_layers begins with layers of the teacher, and init"),
+        (["--cache", "out/words"], "cache out/words lies in the run folder"),
+        (["--teacher", "no-start"], "teacher: no-start does not say what targets begin with"),
         (["--decoder_layers", "-1"], "decoder_layers -1 is negative"),
         (["--decoder_layers", "9"], "decoder_layers 9 must be between 1 and the 3"),
         (["--summaries", "-1", "--gold", "2"], "gold 2.0 must be between 0 and 1; summaries -1 is negative"),
@@ -230,6 +233,10 @@ def test_faults_are_told_in_one_line(rot5, corpora, folder, foreigners, tmp_path
     for name in ("t5", "bart"):
         Path(name).symlink_to(foreigners / name)
     Path("teacher").symlink_to(folder / "teacher")
+    if "no-start" in flags:
+        shutil.copytree(foreigners / "t5", "no-start")
+        settings = json.loads(Path("no-start/config.json").read_text())
+        Path("no-start/config.json").write_text(json.dumps(settings | {"decoder_start_token_id": None}))
     for name, config in (("bert", BertConfig()), ("gpt2", GPT2Config())):
         config.save_pretrained(name)
     if "words" in flags:

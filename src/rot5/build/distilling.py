@@ -47,6 +47,8 @@ def distilling(config: DistillConfig, *, resume: bool, overwrite: bool) -> Job:
     RunFolder(Path(config.out)).refuse_begun(resume=resume, overwrite=overwrite)
     teacher = load(config.teacher)
     refuse(_teacher_problems(config, teacher))
+    if config.teacher_precision == "float32":
+        teacher.model.float()
     subject, resolved, pairs, validation = tuning(config, _beginning(config, teacher))
     refuse(_student_problems(config, teacher, subject))
     about = {
@@ -93,16 +95,24 @@ def _problems(config: DistillConfig) -> list[str]:
             found.append(f"{key} {getattr(config, key)} is negative")
         if getattr(config, key) and config.init:
             found.append(f"{key} begins with layers of the teacher, and init with {config.init}: choose one")
+    out, cache = (Path(each).resolve() for each in (config.out, config.cache or config.out))
+    if config.cache and out in (cache, *cache.parents):
+        found.append(f"cache {config.cache} lies in the run folder: choose another")
     return found
 
 
 def _teacher_problems(config: DistillConfig, teacher: Loaded) -> list[str]:
     """What keeps a model from being asked."""
-    return [
+    found = [
         f"teacher: the tokenizer of {config.teacher} has no {what} token: set {what}_token in its tokenizer_config.json"
         for what in ("pad", "eos")
         if getattr(teacher.tokenizer, f"{what}_token_id") is None
     ]
+    try:
+        teacher.decoder_start()
+    except (AttributeError, TypeError, ValueError) as error:  # as each architecture meets what is missing
+        found.append(f"teacher: {config.teacher} does not say what targets begin with: {error}")
+    return found
 
 
 def _beginning(config: DistillConfig, teacher: Loaded) -> Callable[[], Loaded] | None:

@@ -62,6 +62,8 @@ def _clear_ends(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[
 
     >>> _clear_ends(np.array([0, 1, 1, 2]), np.array([1, 2, 2, 5])).tolist()  # a character in two halves
     [1, -1, 2, 5]
+    >>> _clear_ends(np.array([0, 1, 1]), np.array([1, 1, 3])).tolist()  # a token that spells nothing
+    [-1, 1, 3]
     """
     later = len(starts) and np.append(np.minimum.accumulate(starts[::-1])[::-1][1:], np.iinfo(np.int64).max)
     beyond = len(stops) and np.append(np.minimum.accumulate(stops[::-1])[::-1][1:], np.iinfo(np.int64).max)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rot5.data.corpus import Corpus
+from rot5.distill import alignment
 from rot5.distill.alignment import NOWHERE, Spelled, align, spell
 from rot5.distill.teacher import chunk_likelihoods
 from rot5.errors import UserError
@@ -77,6 +78,10 @@ def test_what_no_text_belongs_to(readers):
     for name, opening in (("ours", 0), ("t5", 0), ("bart", 1)):
         (empty,) = spell(readers[name], [""])
         assert empty.ends[-1] == 1 and len(empty.ids) == opening + 1 and empty.opening == opening
+    without_its_last_space = alignment._spelled("ab ", [5, 1], [5, 1], [(0, 2), (0, 0)], [0, 1])
+    assert without_its_last_space.ends.tolist() == [3, 4]
+    opened_and_not_closed = alignment._spelled("abc", [5, 6, 1], [2, 5, 6], [(0, 0), (0, 1), (1, 3)], [1, 0, 0])
+    assert opened_and_not_closed.ends.tolist() == [1, 3, 4] and opened_and_not_closed.opening == 0
     nowhere = np.array([NOWHERE, NOWHERE, 3, 4])
     assert [each.tolist() for each in align(nowhere, np.array([1, 3, 4]))] == [[0, 0, 0, 1], [0, 0, 1]]
 

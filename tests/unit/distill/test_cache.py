@@ -51,7 +51,7 @@ def test_words_are_kept_and_what_was_killed_goes_on_to_the_same_bytes(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         stopped.fill(asked(stopped.starts, kill_at=2), told.append)
     with (tmp_path / "stopped" / "ids.raw").open("ab") as file:
-        file.write(b"torn")
+        file.write(b"torn" * 99)
     told.clear()
     cache(tmp_path / "stopped").fill(asked(stopped.starts), told.append)
     assert len(told) == 2, "the first block is not asked for again"
