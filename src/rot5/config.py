@@ -62,6 +62,8 @@ class MixConfig:
     """In place of a mixture at most so many of every task, task by task, to judge by."""
     held_out: bool = False
     """Only the tasks that are held out, instead of the others."""
+    tasks: str = ""
+    """Patterns of tasks with commas between, in place of those in the file: `world/summary,tales/*`."""
     split: str = ""
     """Split of all sources, in place of what the file says."""
     format: str = ""

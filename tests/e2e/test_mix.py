@@ -53,6 +53,8 @@ def test_the_same_command_gives_the_same_pairs_and_resumes_to_nothing(place, rot
     assert "40 pairs" in rot5(*place, "--out", "again", "--resume").out
     assert rot5(*place, "--examples", 5, "--format", "rationale", "--out", "again", "--overwrite").code == 0
     assert len(told("again")) == 5
+    assert rot5(*place, "--tasks", "world/w*,world/title", "--out", "some").code == 0
+    assert {each["task"] for each in told("some")} == {"world/who", "world/title"}, "what is held out stays out"
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,8 @@ def test_the_same_command_gives_the_same_pairs_and_resumes_to_nothing(place, rot
         (["--format", "shot"], "unknown format 'shot': did you mean shots"),
         (["--split", "dev"], "unknown split 'dev'"),
         (["--longest_target", "1"], "no example fits"),
+        (["--tasks", "world/whom"], "no task 'world/whom': did you mean world/who"),
+        (["--tasks", "world/who", "--held_out", "true"], "both say which tasks"),
         (["--tokenizer", "nowhere"], "no tokenizer at nowhere"),
     ],
 )

@@ -11,7 +11,9 @@ from rot5.errors import UserError, nearest
 from rot5.recipes import merged, recipe
 from rot5.study.variant import VERBS, Variant, nested, told_value
 
-OF_A_VARIANT = ("budget", "tune", "stages", "evaluate", *VERBS)
+GROUPS = ("budget", "tune", "stages", "evaluate", *VERBS)
+"""Groups of settings."""
+OF_A_VARIANT = (*GROUPS, "model")
 """What a variant may change; each also stands at the top of the file, for all variants."""
 
 OWN = ("out", "seed")
@@ -43,12 +45,15 @@ class Study:
     """Whether a scaling law is fitted to the runs."""
 
     def counterparts(self) -> dict[str, str]:
-        """For each variant, the one of the same budget in the family that it is compared with."""
+        """For each variant the one of its budget, or the only one, in the family that it is compared with."""
+        families: dict[str, list[Variant]] = {}
+        for variant in self.variants:
+            families.setdefault(variant.family, []).append(variant)
         return {
             variant.name: other.name
             for variant in self.variants
-            for other in self.variants
-            if variant.family != variant.against == other.family and variant.budget == other.budget
+            for other in families.get(variant.against, [])
+            if variant.family != other.family and (variant.budget == other.budget or len(families[other.family]) == 1)
         }
 
 
@@ -82,7 +87,7 @@ def read_study(path: Path) -> Study:
         found.append(f"seeds {seeds!r} repeat themselves")
     _refuse(path, found)
 
-    shared = {key: content.get(key) or {} for key in OF_A_VARIANT}
+    shared = {key: content.get(key) or {} for key in GROUPS}
     made = [
         _variant(path, name, point, merged(shared, settings), sole=len(variants) == 1)
         for name, settings in variants.items()
@@ -123,7 +128,7 @@ def _wrong_types(content: Mapping[str, Any]) -> list[str]:
         groups |= {f"variant {name}: ": settings for name, settings in content["variants"].items()}
     found = [f"{where.removesuffix(': ')} must be `key: value`" for where, of in groups.items() if not _is_group(of)]
     for where, of in groups.items():
-        for key in ("variants", "sweep", *OF_A_VARIANT) if _is_group(of) else ():
+        for key in ("variants", "sweep", *GROUPS) if _is_group(of) else ():
             if not _is_group((of or {}).get(key)):
                 found.append(f"{where}{key} must be `key: value`")
             elif key == "tune" and not _is_group(((of or {}).get(key) or {}).get("grid")):
@@ -151,7 +156,8 @@ def _variant(path: Path, name: str, point: Mapping[str, Any], settings: Mapping[
     of_budget = {key for key in told if key.startswith("budget.")}
     words = [] if sole and told else [name]
     found = []
-    budget, tune = settings["budget"], settings["tune"]
+    budget = {kind: amount for kind, amount in settings["budget"].items() if amount is not None}
+    tune = settings["tune"]
     unknown = [key for key in budget if key not in BUDGETS]
     found += [f"unknown budget {key!r}: {nearest(str(key), BUDGETS)}" for key in unknown]
     if len(budget) > 1:
@@ -176,6 +182,7 @@ def _variant(path: Path, name: str, point: Mapping[str, Any], settings: Mapping[
         family=" ".join([*words, *(text for key, text in told.items() if key not in of_budget)]),
         against=str(settings.get("against", "")),
         budget=budget,
+        model=str(settings.get("model", "")),
         **{key: settings[key] or {} for key in ("stages", "evaluate", *VERBS)},
         grid=grid,
         share=float(share),
@@ -215,7 +222,9 @@ def _wrong_judging(judged: Mapping[str, Any]) -> list[str]:
 def _wrong_plan(variant: Variant) -> list[str]:
     """What is wrong with the settings of a variant's stages as they come to be."""
     plan = variant.plan()
-    if not plan:
+    if variant.model and not variant.evaluate:
+        return [f"model {variant.model} is judged as it is: say under evaluate on what"]
+    if not plan and not variant.model:
         return ["no stage says anything: give at least pretrain its corpus and validation"]
     found = []
     for number, stage in enumerate(plan):

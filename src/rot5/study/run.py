@@ -119,6 +119,8 @@ def _meaning(variant: Variant, runs: Path) -> dict[str, Any]:
         if variant.stages and stage.budget:
             meaning[f"{stage.name}.budget"] = dict(stage.budget)
     for name, settings in variant.evaluate.items():
+        if variant.model:
+            settings = {**settings, "model": variant.model}
         meaning[f"{name}.{JUDGED}"] = described(typed(EvaluateConfig, settings, runs))
     return meaning
 
@@ -146,8 +148,11 @@ def _paces(study: Study, runs: Path, out: Path, threads: int) -> dict[str, list[
     }
     if missing:
         torch.set_num_threads(threads)
-        measured = paces({beside: configs[beside]} | missing, beside, _tell)
-        known |= {name: {**measured[name], "threads": threads, **marks[name]} for name in missing}
+        first = {json.dumps(told[name]): name for name in reversed([beside, *missing])}
+        measured = paces({name: configs[name] for name in first.values()}, beside, _tell)
+        known |= {
+            name: {**measured[first[json.dumps(told[name])]], "threads": threads, **marks[name]} for name in missing
+        }
         out.mkdir(parents=True, exist_ok=True)
         write_json(path, known)
     seconds = known[beside]["seconds"]

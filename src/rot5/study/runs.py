@@ -30,6 +30,8 @@ DATA = ("corpus", "pairs", "validation", "data")
 """Settings that name prepared data: a run is known by what is in it, not by where it lies."""
 MODELS = ("init", "model", "teacher")
 """Settings that name a model."""
+PLACES = ("out", "cache")
+"""Settings that name where something is put."""
 POLL_SECONDS = 0.2
 LAST_LINES = 3
 
@@ -70,8 +72,8 @@ class Chain:
 
     @property
     def last(self) -> Run:
-        """The run that the model came out of."""
-        return self.trained[-1]
+        """The run that the model came out of; of one that was there already the first that judges it."""
+        return self.trained[-1] if self.trained else next(iter(self.judged.values()))
 
     @property
     def runs(self) -> list[Run]:
@@ -99,7 +101,7 @@ def chain(variant: Variant, seed: int, runs: Path, seconds_per_step: Sequence[fl
         if isinstance(config, PretrainConfig):
             config = with_budget(config, stage.budget, next(paces, 0.0), next(models))
         trained.append(_named(stage.verb, config, runs))
-    model = {"model": trained[-1].config.out}
+    model = {"model": trained[-1].config.out if trained else variant.model}
     judged = {
         name: _named("evaluate", typed(EvaluateConfig, {**settings, **model}, runs), runs)
         for name, settings in variant.evaluate.items()
@@ -147,7 +149,8 @@ def identity(config: Config) -> dict[str, Any]:
 def described(config: Config) -> dict[str, Any]:
     """All settings of a run but where it lies: data by content and models by their names."""
     settings = asdict(config)
-    del settings["out"]
+    for key in PLACES:
+        settings.pop(key, None)
     for key in DATA:
         if settings.get(key):
             settings[key] = corpus_fingerprint(settings[key])

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from rot5.config import FinetuneConfig, PretrainConfig
+from rot5.config import DistillConfig, FinetuneConfig, PretrainConfig
 from rot5.recipes import merged
 
-VERBS: dict[str, type] = {"pretrain": PretrainConfig, "finetune": FinetuneConfig}
+VERBS: dict[str, type] = {"pretrain": PretrainConfig, "finetune": FinetuneConfig, "distill": DistillConfig}
 """Verbs that train, in the order of a variant that names no stages."""
 
 
@@ -40,8 +40,12 @@ class Variant:
     """Settings of `rot5 pretrain`: its stage, or what all its stages share; empty for none."""
     finetune: Mapping[str, Any] = field(default_factory=dict)
     """Settings of `rot5 finetune` on the pretrained model, or on what `init` names; empty for none."""
+    distill: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of `rot5 distill`, in place of `finetune` or behind it; empty for none."""
     stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Stages by name in place of one of each verb: settings of one verb, and the `share` of the budget."""
+    model: str = ""
+    """A model that is there and judged as it is, in place of all stages."""
     evaluate: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By name what the model is judged on at the end besides its validation data: settings of `rot5 evaluate`."""
     grid: Mapping[str, list] = field(default_factory=dict)
@@ -51,6 +55,8 @@ class Variant:
 
     def plan(self) -> list[Stage]:
         """All stages, in order, with their shares of the budget: equal ones where none are named."""
+        if self.model:
+            return []
         shared = {verb: getattr(self, verb) for verb in VERBS}
         told = self.stages or {verb: {verb: None} for verb, settings in shared.items() if settings}
         named = [(name, next(verb for verb in VERBS if verb in own), own) for name, own in told.items()]

@@ -53,6 +53,8 @@ def _problems(config: MixConfig) -> list[str]:
         for key, least in (("examples", 1), ("per_task", 0), ("longest_input", 1), ("longest_target", 1))
         if getattr(config, key) < least
     ]
+    if config.tasks and config.held_out:
+        found.append(f"tasks {config.tasks} and held_out both say which tasks: give one")
     for key, known in (("format", FORMATS), ("split", SPLITS)):
         value = getattr(config, key)
         if value and value not in known:
@@ -62,6 +64,8 @@ def _problems(config: MixConfig) -> list[str]:
 
 def _changed(mixture: MixtureConfig, config: MixConfig) -> MixtureConfig:
     """The mixture with what the command says instead."""
+    if config.tasks:
+        mixture = replace(mixture, tasks=tuple(config.tasks.split(",")))
     if config.split:
         sources = {name: {**given, "split": config.split} for name, given in mixture.sources.items()}
         mixture = replace(mixture, sources=sources)
