@@ -156,7 +156,7 @@ def divergence(teacher, student, batch) -> float:
 def test_a_student_comes_nearer_to_its_teacher_than_the_targets_bring_it(corpora, folder, tmp_path):
     """The teacher knows nothing of stories: who learns of it alone comes near it, who learns stories goes away."""
     found = {}
-    loop = ("--train.steps", 8, "--train.optimizer.lr", 3e-3, "--model.dropout_rate", 0, "--decoder_layers", 1,
+    loop = ("--train.steps", 5, "--train.optimizer.lr", 5e-3, "--model.dropout_rate", 0, "--decoder_layers", 1,
             "--train.evaluate_every", 0, "--cache", tmp_path / "words", "--limit", 20)  # fmt: skip
     for gold in (0.0, 1.0):
         ready = job(words(corpora, tmp_path / f"gold-{gold}", folder / "teacher", *loop, "--gold", gold))
@@ -176,7 +176,9 @@ def test_students_and_teachers_of_all_kinds(rot5, corpora, folder, foreigners, t
         ("ours-of-bart", bart, pieces, "rot5"),
         ("ours-of-ours", folder / "teacher", ("--encoder_layers", 2, "--lora.rank", 2, *pieces), "rot5"),
     ):
-        called = rot5(*words(corpora, tmp_path / name, teacher, "--train.steps", 1, "--limit", 9, *more))
+        called = rot5(
+            *words(corpora, tmp_path / name, teacher, "--train.steps", 1, "--train.batch_rows", 1, "--limit", 9, *more)
+        )
         assert called.code == 0, (name, called.err)
         assert "9 of 9 targets read by the teacher" in called.out
         run = RunFolder(tmp_path / name)
