@@ -3,7 +3,8 @@
 It stands for a model of others where no hub is at hand:
 
     python scripts/new_t5.py --pairs runs/mine/data/pairs --out runs/mine/t5
-    rot5 finetune --init runs/mine/t5 --pairs runs/mine/data/pairs --validation runs/mine/data/test --out runs/mine/tuned
+    rot5 finetune --init runs/mine/t5 --pairs runs/mine/data/pairs \
+        --validation runs/mine/data/test --out runs/mine/tuned
 
 The tokenizer is a unigram model (arXiv:1804.10959) of the pairs' texts; the shape is that of a preset, with T5's parts.
 """

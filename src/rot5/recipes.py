@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -129,8 +130,9 @@ def _recipe_keys(value: dict, known: set[str], prefix: str = "") -> Iterator[str
             yield from _recipe_keys(inner, known, f"{dotted}.")
 
 
+@lru_cache(maxsize=32)
 def parser(config_class: type, verb: str) -> ArgumentParser:
-    """A parser of flags and recipe files (`--config`) for one verb's settings."""
+    """A parser of flags and recipe files (`--config`) for one verb's settings; a study needs one many times."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     built = ArgumentParser(prog=f"rot5 {verb}", exit_on_error=False, description=config_class.__doc__)
     built.add_argument("--config", action="config", help="A recipe: a YAML file of the settings below.")
