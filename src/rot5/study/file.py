@@ -88,15 +88,19 @@ def read_study(path: Path) -> Study:
     _refuse(path, found)
 
     shared = {key: content.get(key) or {} for key in GROUPS}
-    made = [
-        _variant(path, name, point, merged(shared, settings), sole=len(variants) == 1)
+    swept = [
+        (name, _variant(path, name, point, merged(shared, settings), sole=len(variants) == 1))
         for name, settings in variants.items()
         for point in _points(sweep)
     ]
-    names = [variant.name for variant in made]
-    families = list(dict.fromkeys(variant.family for variant in made))
-    baseline = str(content.get("baseline", families[0]))
-    made = [replace(variant, against=variant.against or baseline) for variant in made]
+    names = [variant.name for _, variant in swept]
+    families = list(dict.fromkeys(variant.family for _, variant in swept))
+    wanted = str(content.get("baseline", families[0]))
+    baseline = next((each.family for name, each in swept if wanted in (name, each.family)), wanted)
+    made = [
+        replace(each, against=_at_its_point(each.against or wanted, name, each.family, families))
+        for name, each in swept
+    ]
     found = [f"two variants are called {name!r}" for name in dict.fromkeys(names) if names.count(name) > 1]
     named = {"baseline": baseline} | {f"variant {each.name}: against": each.against for each in made}
     found += [
@@ -114,6 +118,12 @@ def read_study(path: Path) -> Study:
         variants=tuple(made),
         law=bool(content.get("law", False)),
     )
+
+
+def _at_its_point(wanted: str, name: str, family: str, families: list[str]) -> str:
+    """The family that a variant is compared with: where a variant is named that was swept, that at the same point."""
+    same = f"{wanted}{family.removeprefix(name)}"
+    return same if same in families else wanted
 
 
 def _refuse(path: Path, found: list[str]) -> None:

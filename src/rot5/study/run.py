@@ -43,10 +43,10 @@ def run(config: StudyConfig) -> None:
         def make(chains: Sequence[Chain]) -> None:
             failed.update(complete(chains, runs, config.jobs, threads, _tell, lock))
 
-        _prepare(study, runs, out, config.accept_changes)
-        meaning = {variant.name: _meaning(variant, runs) for variant in study.variants}
+        _prepare(study, out, config.accept_changes)
+        meaning = {variant.name: _meaning(variant) for variant in study.variants}
         check_unchanged(out, meaning, config.accept_changes)
-        timed = _paces(study, runs, out, threads)
+        timed = _paces(study, out, threads)
         remember(out, meaning)
         seconds = {name: [each["seconds"] for each in of_stages] for name, of_stages in timed.items()}
         tuned = tune(study, runs, seconds, make)
@@ -97,35 +97,35 @@ def _told(failed: dict[str, str]) -> str:
     return "; ".join(f"{title}: {words}" for title, words in failed.items())
 
 
-def _prepare(study: Study, runs: Path, out: Path, accept_changes: bool) -> None:
+def _prepare(study: Study, out: Path, accept_changes: bool) -> None:
     """Make the prepared data that is missing, and anew what an accepted change means."""
     meaning = {f"data {settings.get('out')}": dict(settings) for settings in study.data}
     changed = check_unchanged(out, meaning, accept_changes)
     for name, settings in meaning.items():
         kind, maker = next(made for key, made in MAKERS.items() if key in settings or not key)
-        config = typed(kind, settings, runs)
+        config = typed(kind, settings)
         if name in changed or not (Path(config.out) / MANIFEST).is_file():
             maker(config, resume=name not in changed, overwrite=True)
     if meaning:
         remember(out, meaning)
 
 
-def _meaning(variant: Variant, runs: Path) -> dict[str, Any]:
+def _meaning(variant: Variant) -> dict[str, Any]:
     """What a variant stands for, seeds apart: refused settings come to light here, before any work."""
     meaning: dict[str, Any] = {"budget": dict(variant.budget), "grid": dict(variant.grid), "share": variant.share}
     for stage in variant.plan():
         key = stage.verb if stage.name == stage.verb else f"{stage.name}.{stage.verb}"
-        meaning[key] = described(typed(VERBS[stage.verb], stage.settings, runs, out="", seed=0))
+        meaning[key] = described(typed(VERBS[stage.verb], stage.settings, out="", seed=0))
         if variant.stages and stage.budget:
             meaning[f"{stage.name}.budget"] = dict(stage.budget)
     for name, settings in variant.evaluate.items():
         if variant.model:
             settings = {**settings, "model": variant.model}
-        meaning[f"{name}.{JUDGED}"] = described(typed(EvaluateConfig, settings, runs))
+        meaning[f"{name}.{JUDGED}"] = described(typed(EvaluateConfig, settings))
     return meaning
 
 
-def _paces(study: Study, runs: Path, out: Path, threads: int) -> dict[str, list[dict[str, float]]]:
+def _paces(study: Study, out: Path, threads: int) -> dict[str, list[dict[str, float]]]:
     """`seconds` per step and their `ratio` to the baseline's for every variant, stage by stage of its pretraining;
     measured when the study is begun and kept: budgets in seconds rest on them."""
     path = out / "paces.json"
@@ -135,7 +135,7 @@ def _paces(study: Study, runs: Path, out: Path, threads: int) -> dict[str, list[
     for variant in {each.family: each for each in study.variants}.values():
         names = [stage.name for stage in variant.plan() if stage.verb == "pretrain"]
         stages[variant.family] = [f"{variant.family}: {name}" if variant.stages else variant.family for name in names]
-        configs |= zip(stages[variant.family], as_new(variant, runs), strict=True)
+        configs |= zip(stages[variant.family], as_new(variant), strict=True)
     if not configs:
         return {variant.name: [] for variant in study.variants}
     beside = next(iter(stages[study.baseline] or configs))

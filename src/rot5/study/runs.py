@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -94,22 +95,22 @@ def chain(variant: Variant, seed: int, runs: Path, seconds_per_step: Sequence[fl
     Raises UserError for settings that the verbs refuse.
     """
     trained: list[Run] = []
-    paces, models = iter(seconds_per_step), as_new(variant, runs)
+    paces, models = iter(seconds_per_step), as_new(variant)
     for stage in variant.plan():
         before = {"init": trained[-1].config.out} if trained else {}
-        config = typed(VERBS[stage.verb], {**stage.settings, **before}, runs, out="", seed=seed)
+        config = typed(VERBS[stage.verb], {**stage.settings, **before}, out="", seed=seed)
         if isinstance(config, PretrainConfig):
             config = with_budget(config, stage.budget, next(paces, 0.0), next(models))
         trained.append(_named(stage.verb, config, runs))
     model = {"model": trained[-1].config.out if trained else variant.model}
     judged = {
-        name: _named("evaluate", typed(EvaluateConfig, {**settings, **model}, runs), runs)
+        name: _named("evaluate", typed(EvaluateConfig, {**settings, **model}), runs)
         for name, settings in variant.evaluate.items()
     }
     return Chain(variant.name, seed, tuple(trained), judged)
 
 
-def as_new(variant: Variant, runs: Path) -> Iterator[PretrainConfig]:
+def as_new(variant: Variant) -> Iterator[PretrainConfig]:
     """Each pretraining of a variant as if its model began there, in the shape that it has grown into: what a step of it
     costs can be told before there is anything to grow."""
     plan = variant.plan()
@@ -117,15 +118,20 @@ def as_new(variant: Variant, runs: Path) -> Iterator[PretrainConfig]:
     for stage in plan:
         if stage.verb == "pretrain":
             shape = merged(shape, stage.settings.get("model") or {})
-            whole = {"model": shape, "init": plan[0].settings.get("init", "")}
-            yield typed(PretrainConfig, {**stage.settings, **whole}, runs, out="", seed=0)
+            whole = {"model": shape} | {key: value for key, value in plan[0].settings.items() if key == "init"}
+            yield typed(PretrainConfig, {**stage.settings, **whole}, out="", seed=0)
 
 
-def typed(kind: type, settings: Mapping[str, Any], runs: Path, **more: object) -> Any:
+def typed(kind: type, settings: Mapping[str, Any], **more: object) -> Any:
     """Settings of a verb, read and checked as a recipe is. Raises UserError for what the verb would refuse to read."""
+    return _typed(kind, as_yaml({**settings, **more}))
+
+
+@cache
+def _typed(kind: type, told: str) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "study.yaml"
-        path.write_text(as_yaml({**settings, **more}), encoding="utf-8")
+        path.write_text(told, encoding="utf-8")
         return read(kind, kind.__name__.removesuffix("Config").lower(), ["--config", str(path)])
 
 

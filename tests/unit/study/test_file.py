@@ -66,6 +66,18 @@ def test_a_sweep_makes_every_combination(study):
     assert found.counterparts()[last.name] == "a batch_rows=2 story_tokens=20,000"
 
 
+def test_variants_are_compared_at_the_same_point_of_a_sweep_where_one_is_named(study):
+    sweep = {"pretrain.train.batch_rows": [2, 4]}
+    found = study(variants={"a": {}, "b": {}, "c": {"against": "b"}}, baseline="a", sweep=sweep)
+    assert found.baseline == "a batch_rows=2"
+    assert found.counterparts() == {
+        "b batch_rows=2": "a batch_rows=2",
+        "b batch_rows=4": "a batch_rows=4",
+        "c batch_rows=2": "b batch_rows=2",
+        "c batch_rows=4": "b batch_rows=4",
+    }
+
+
 def test_a_sweep_alone_names_its_values(study):
     assert [v.name for v in study(sweep={"pretrain.model.d_model": [64, 96]}).variants] == ["d_model=64", "d_model=96"]
 
@@ -181,7 +193,7 @@ def test_names_may_look_like_numbers_or_truths(study):
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_the_studies_that_come_along_are_understood(path, tmp_path):
+def test_the_studies_that_come_along_are_understood(path):
     """Down to every setting of every trial, and to shapes that a model can have."""
     found = read_study(path)
     assert found.about and len(found.variants) > 1
@@ -189,11 +201,11 @@ def test_the_studies_that_come_along_are_understood(path, tmp_path):
     for variant in found.variants:
         for tried in [variant.trial(changes) for changes in variant.trials()]:
             for stage in tried.plan():
-                typed(VERBS[stage.verb], stage.settings, tmp_path, out="", seed=0)
-            for config in as_new(tried, tmp_path):
+                typed(VERBS[stage.verb], stage.settings, out="", seed=0)
+            for config in as_new(tried):
                 assert config.init or shape(config.model, specials)
         for settings in variant.evaluate.values():
-            typed(EvaluateConfig, settings, tmp_path)
+            typed(EvaluateConfig, settings)
     for settings in found.data:
         kind, _ = next(made for key, made in MAKERS.items() if key in settings or not key)
-        typed(kind, settings, tmp_path)
+        typed(kind, settings)

@@ -104,7 +104,7 @@ def test_operations_of_a_model_that_no_settings_shape_are_no_budget(config):
     assert with_budget(config, {"story_tokens": 1e3}, 2.0, replace(config, init="some/run")).train.epochs > 0
 
 
-def test_a_stage_is_timed_in_the_shape_that_it_has_grown_into(config, tmp_path):
+def test_a_stage_is_timed_in_the_shape_that_it_has_grown_into(config):
     shared = {"corpus": config.corpus, "validation": config.validation}
     stages = {
         "small": {"pretrain": {"model": {"preset": "smoke"}}},
@@ -112,7 +112,7 @@ def test_a_stage_is_timed_in_the_shape_that_it_has_grown_into(config, tmp_path):
         "deep": {"pretrain": {"model": {"num_layers": 4}}},
     }
     variant = Variant(name="a", family="a", against="a", pretrain=shared, stages=stages)
-    models = [each.model for each in as_new(variant, tmp_path)]
+    models = [each.model for each in as_new(variant)]
     assert [(each.preset, each.num_experts, each.num_layers) for each in models] == [
         ("smoke", None, None),
         ("smoke", 4, None),
