@@ -218,8 +218,8 @@ class DistillConfig(FinetuneConfig):
     """So many of the teacher's likeliest tokens are kept at every place; all others count as one."""
     gold: float = 0.5
     """Weight of the targets' own cross-entropy; the rest is that of the teacher's part."""
-    teacher_precision: str = "bf16"
-    """Of asking the teacher: bf16 or float32."""
+    teacher_precision: str = "auto"
+    """Of asking the teacher: bf16, float32 or auto, as for training."""
     encoder_layers: int = 0
     """In place of `init`: the student begins as the teacher with so many of its encoder layers; 0 for all if decoder
     layers are named."""

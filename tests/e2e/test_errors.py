@@ -130,7 +130,7 @@ CASES = {
         "--train.optimizer.lr 0 --train.evaluation_examples 0 --pack.window 0 --model.d_kv 7",
         [
             "train.schedule.name 'cosin' is not one of linear, cosine, constant, wsd",
-            "train.precision 'fp8' is not one of bf16, float32",
+            "train.precision 'fp8' is not one of auto, bf16, float32",
             "train.batch_rows 16 must be a multiple of train.micro_batch_rows 3",
             "train.steps -1",
             "train.optimizer.lr 0.0",

@@ -27,9 +27,10 @@ from rot5.errors import UserError, nearest
 from rot5.load import Loaded, load
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.model.shrinking import SHRINKABLE, with_layers
-from rot5.runtime import PRECISIONS
+from rot5.runtime import resolved_precision
 from rot5.train.distilling import CHUNKS, IDS, LOG_PROBS, METHODS, NO_CHUNK, DistillingLoss, Lesson
 from rot5.train.run_folder import RunFolder
+from rot5.train.settings import PRECISION_NAMES
 
 ACROSS_TOKENIZERS = "likelihood"
 """The method that compares pieces of text; all others compare tokens."""
@@ -47,7 +48,8 @@ def distilling(config: DistillConfig, *, resume: bool, overwrite: bool) -> Job:
     RunFolder(Path(config.out)).refuse_begun(resume=resume, overwrite=overwrite)
     teacher = load(config.teacher)
     refuse(_teacher_problems(config, teacher))
-    if config.teacher_precision == "float32":
+    precision = resolved_precision(config.teacher_precision, teacher.model.device)
+    if precision == "float32":
         teacher.model.float()
     subject, resolved, pairs, validation = tuning(config, _beginning(config, teacher))
     refuse(_student_problems(config, teacher, subject))
@@ -55,7 +57,7 @@ def distilling(config: DistillConfig, *, resume: bool, overwrite: bool) -> Job:
         "teacher": weights_fingerprint(teacher.model),
         "tokenizers": [tokenizer_fingerprint(each) for each in (teacher.tokenizer, subject.tokenizer)],
         "prefix": teacher.prefix,
-        "precision": config.teacher_precision,
+        "precision": precision,
         "pairs": data_fingerprint(Path(config.pairs)),
         "limit": config.limit,
     }
@@ -81,7 +83,7 @@ def distilling(config: DistillConfig, *, resume: bool, overwrite: bool) -> Job:
 def _problems(config: DistillConfig) -> list[str]:
     """What is wrong with the settings that tuning has not."""
     found = []
-    for key, names in (("method", METHODS), ("teacher_precision", PRECISIONS)):
+    for key, names in (("method", METHODS), ("teacher_precision", PRECISION_NAMES)):
         if (name := getattr(config, key)) not in names:
             found.append(f"{key} {name!r} is unknown: {nearest(name, names)}")
     if not 0 < config.temperature < float("inf"):

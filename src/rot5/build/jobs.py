@@ -82,6 +82,7 @@ def resolved_settings(config: PretrainConfig | FinetuneConfig, subject: Subject,
     embedding = sum(weight.numel() for weight in model.get_input_embeddings().parameters())
     derived |= {
         "steps": subject.steps,
+        "precision": runtime.resolved_precision(config.train.precision, model.device),
         "parameters": model.num_parameters(),
         "parameters_without_embedding": model.num_parameters() - embedding,
         "shape": shape,
@@ -105,7 +106,10 @@ def new_job(
     model, rows, train = subject.model, subject.rows, config.train
     shape = Rot5Config().to_dict() if isinstance(model.config, Rot5Config) else {}
     known = {key: value for key, value in defaults(type(config)).items() if key in resolved}
-    known["derived"] = {"shape": {key: shape[key] for key in resolved["derived"]["shape"] if key in shape}}
+    known["derived"] = {
+        "precision": resolved["derived"]["precision"],
+        "shape": {key: shape[key] for key in resolved["derived"]["shape"] if key in shape},
+    }
 
     def begin() -> RunFolder:
         begun = begin_run(Path(config.out), resolved, known, environment, resume=resume, overwrite=overwrite)

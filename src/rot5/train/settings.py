@@ -60,8 +60,8 @@ class TrainConfig:
     """How weights move."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     """How the learning rate moves."""
-    precision: str = "bf16"
-    """bf16 (matrix products; weights stay float32) or float32."""
+    precision: str = "auto"
+    """Of matrix products (weights stay float32): bf16, float32, or auto: bf16 on GPUs and CPUs that multiply in it."""
     compile: str = "auto"
     """on, off, or auto: on a GPU, where it pays."""
     checkpointing: bool = False
@@ -104,7 +104,7 @@ FREE = ("checkpoint_every", "keep_checkpoints", "max_skipped_steps", "parallel")
 
 OPTIMIZER_NAMES = ("muon", "adamw", "adamw_rms", "adafactor")
 SCHEDULE_NAMES = ("linear", "cosine", "constant", "wsd")
-PRECISION_NAMES = ("bf16", "float32")
+PRECISION_NAMES = ("auto", "bf16", "float32")
 COMPILE_NAMES = ("auto", "on", "off")
 PARALLEL_NAMES = ("ddp", "fsdp")
 

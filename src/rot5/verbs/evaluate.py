@@ -187,9 +187,9 @@ def _of_text(config: EvaluateConfig, loaded: Loaded, corpus: Corpus, folder: Run
     examples = denoising_rows(corpus, specials, *objective, EVALUATION_SEED, shuffle=False).examples
     assert isinstance(examples, Denoised)
     if not ours:
-        return measure_spelled(loaded, examples, tokenizer, "bf16", EVALUATION_EXAMPLES) | {"settings": told}
+        return measure_spelled(loaded, examples, tokenizer, "auto", EVALUATION_EXAMPLES) | {"settings": told}
     everything = PackedRows(examples, objective.pack, specials, len(examples))
-    return as_table(score(loaded.model, everything, tokenizer, "bf16"), examples.kind_names) | {"settings": told}
+    return as_table(score(loaded.model, everything, tokenizer, "auto"), examples.kind_names) | {"settings": told}
 
 
 def _of_predictions(config: EvaluateConfig, pairs: PairCorpus) -> tuple[dict, list[dict]]:
@@ -219,11 +219,11 @@ def _of_pairs(
         longest_input, longest_target = examples.longest()
         pack = PackConfig(encoder_length=max(512, longest_input), decoder_length=max(256, longest_target))
         rows = PackedRows(examples, pack, special_ids(loaded.tokenizer), len(examples))
-        evaluation["likelihood"] = as_table(score(loaded.model, rows, loaded.tokenizer, "bf16"), examples.kind_names)
+        evaluation["likelihood"] = as_table(score(loaded.model, rows, loaded.tokenizer, "auto"), examples.kind_names)
     else:
         texts = list(pairs.references())
         scores = measure_texts(
-            loaded, [pair.input for pair in texts], [pair.target for pair in texts], "bf16", EVALUATION_EXAMPLES
+            loaded, [pair.input for pair in texts], [pair.target for pair in texts], "auto", EVALUATION_EXAMPLES
         )
         evaluation["likelihood"] = as_table(scores, ("pairs",))
     evaluation["likelihood"]["settings"] = likelihood_settings(str(pairs.folder))

@@ -61,5 +61,5 @@ def _losses(corpus: Corpus, model: str) -> NDArray[np.float64]:
         half = (len(tokens) + 1) // 2
         inputs.append([ids.modes["S"], *tokens[:half]])
         targets.append([*tokens[half:], ids.eos])
-    nats = measure_ids(loaded, inputs, targets, "bf16", EXAMPLES_AT_ONCE)
+    nats = measure_ids(loaded, inputs, targets, "auto", EXAMPLES_AT_ONCE)
     return nats / np.array([len(target) for target in targets])

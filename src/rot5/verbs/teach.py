@@ -111,7 +111,7 @@ def _ask(loaded: Loaded, inputs: Sequence[str], config: TeachConfig) -> Iterator
     turns = []
     for turn in range(config.candidates):
         texts = write_texts(loaded, inputs, _drawing(config, turn))
-        scores = measure_texts(loaded, inputs, texts, config.precision.replace("int8", "bf16"), EXAMPLES_AT_ONCE)
+        scores = measure_texts(loaded, inputs, texts, config.precision.replace("int8", "auto"), EXAMPLES_AT_ONCE)
         turns.append([Answer(*each) for each in zip(texts, (-scores.nats / scores.targets).tolist(), strict=True)])
     for candidates in zip(*turns, strict=True):
         by_text: dict[str, Any] = {answer.text: answer for answer in candidates}

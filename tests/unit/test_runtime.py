@@ -1,0 +1,34 @@
+"""The machine that a run meets: what a precision is on it."""
+
+import pytest
+import torch
+
+from rot5.errors import UserError
+from rot5.runtime import autocast, resolved_precision
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False, "architecture": "x86_64"}, "float32"),
+        ({"avx512_bf16": True}, "bf16"),
+        ({"avx512_bf16": False, "amx_bf16": True}, "bf16"),
+        ({"architecture": "aarch64", "bf16": True}, "bf16"),
+        ({}, "float32"),
+    ],
+)
+def test_auto_is_bf16_where_the_cpu_multiplies_in_it(monkeypatch, able, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert resolved_precision("auto", CPU) == expected
+    assert resolved_precision("auto", torch.device("cuda")) == "bf16"
+    with autocast(CPU, "auto"):
+        assert torch.is_autocast_enabled("cpu") == (expected == "bf16")
+
+
+def test_a_precision_that_is_named_is_what_it_says(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {})
+    assert resolved_precision("bf16", CPU) == "bf16" and resolved_precision("float32", CPU) == "float32"
+    with pytest.raises(UserError, match="unknown precision 'fp32'"):
+        resolved_precision("fp32", CPU)
