@@ -6,6 +6,7 @@ from rot5.data.denoise import DenoiseConfig
 from rot5.data.packing import PackConfig
 from rot5.data.parts import PartsConfig
 from rot5.data.sources import SourceConfig
+from rot5.inspect.settings import AttributionConfig, NeuronConfig
 from rot5.model.settings import ModelConfig
 from rot5.train.settings import LoraConfig, TrainConfig
 
@@ -315,6 +316,31 @@ class SummarizeConfig:
     """1 is greedy decoding."""
     precision: str = "float32"
     """float32, bf16 or, for a model of ours on a CPU, int8."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectConfig:
+    """A look inside a model at work on a text: attention, units, experts, what each layer tells, which words counted;
+    as data and as one page."""
+
+    model: str
+    """Run folder, model folder or hub name; of ours, or T5, Flan-T5 or mT5."""
+    text: str
+    """A file that holds one text, or - for standard input."""
+    out: str
+    """Folder to write: inside.html, inside.json and inside.npz."""
+    target: str = ""
+    """What is looked at as the model's answer; empty for what it writes."""
+    corpus: str = ""
+    """Folder of a prepared corpus, of texts or of pairs, through which units and experts are followed."""
+    max_new_tokens: int = 96
+    """Longest answer, in tokens."""
+    attribution: AttributionConfig = field(default_factory=AttributionConfig)
+    """Which words counted."""
+    neurons: NeuronConfig = field(default_factory=NeuronConfig)
+    """Units, with a corpus."""
+    overwrite: bool = False
+    """Replace an older look."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,18 +15,20 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
+    MT5ForConditionalGeneration,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    T5ForConditionalGeneration,
 )
 from transformers.utils import logging
 
-import rot5.model.modeling_rot5  # noqa: F401 (registers the architecture)
 from rot5.data.tokenizer import reading
 from rot5.errors import UserError
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.costs import parameter_counts
 from rot5.model.cross_entropy import IGNORED
+from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.runtime import autocast, device
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -105,6 +107,16 @@ def positions(config: PreTrainedConfig) -> tuple[float, float]:
         )
         found.append(next((place for place in places if isinstance(place, int) and place > 0), math.inf))
     return found[0], found[1]
+
+
+def as_ours(model: PreTrainedModel) -> Rot5ForConditionalGeneration | None:
+    """The same function in our architecture, if that has it: of T5, Flan-T5 and mT5, in a copy."""
+    if not isinstance(model, T5ForConditionalGeneration | MT5ForConditionalGeneration):
+        return None
+    try:
+        return Rot5ForConditionalGeneration.from_t5(model).to(model.device)  # type: ignore[arg-type]
+    except ValueError:  # an activation of its own
+        return None
 
 
 def model_folder(name: str) -> str:

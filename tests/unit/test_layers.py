@@ -20,7 +20,7 @@ LAYERS = [
     {"model", "data"},
     {"train", "load"},
     {"generate", "export"},
-    {"evaluate", "distill", "sizing"},
+    {"evaluate", "distill", "inspect", "sizing"},
     {"config"},
     {"build", "report"},
     {"verbs", "bench"},

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from transformers import MT5ForConditionalGeneration, PreTrainedConfig, PreTrainedModel, T5ForConditionalGeneration
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from rot5 import ranks
 from rot5.build.jobs import refuse, steps_of
@@ -25,7 +25,7 @@ from rot5.data.padding import PaddedRows
 from rot5.data.pairs import WholePairs
 from rot5.errors import UserError
 from rot5.evaluate.likelihood import measure_read
-from rot5.load import Loaded, positions
+from rot5.load import Loaded, as_ours, positions
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.sizing.batch import padded_flops
 from rot5.train.losses import padded_loss
@@ -47,7 +47,7 @@ def foreign(config: FinetuneConfig, loaded: Loaded, pairs: PairCorpus, validatio
     refuse([f"{name}: {problem}" for name, texts in sides.items() for problem in _misfits(texts, loaded.model)])
     examples = WholePairs(trained, config.seed, story=pairs)
     judged = WholePairs(scored, EVALUATION_SEED, shuffle=False, story=validation)
-    converted = _as_ours(loaded.model)
+    converted = as_ours(loaded.model)
     if converted is None:
         return _padded(config, loaded, examples, judged, scored)
     refuse([f"pairs: {each}" for each in examples.problems(config.pack.encoder_length, config.pack.decoder_length)])
@@ -128,16 +128,6 @@ def _scorer(loaded: Loaded, texts: ForeignPairs, precision: str) -> Callable[[in
         return lambda: measure_read(loaded, *read, precision, EVALUATION_ROWS)
 
     return scorer
-
-
-def _as_ours(model: PreTrainedModel) -> Rot5ForConditionalGeneration | None:
-    """The same function in our architecture, if that has it."""
-    if not isinstance(model, T5ForConditionalGeneration | MT5ForConditionalGeneration):
-        return None
-    try:
-        return Rot5ForConditionalGeneration.from_t5(model).to(model.device)  # type: ignore[arg-type]
-    except ValueError:  # an activation of its own
-        return None
 
 
 class _Origin(NamedTuple):

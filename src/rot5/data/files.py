@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import sys
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,21 @@ def texts(path: Path, part: Part = WHOLE) -> Iterator[str]:
     separator = None if path.is_dir() else SEPARATOR.encode()
     parts = (found for span in spans(paths(path, "text"), part) for found in _parts(span, separator))
     return filter(None, (_decode(*found).strip() for found in parts))
+
+
+def texts_given(name: str) -> list[str]:
+    """The texts of a file or a folder, or of standard input for `-`; raises UserError if there are none."""
+    if name == "-":
+        try:
+            text = sys.stdin.buffer.read().decode()
+        except UnicodeDecodeError as error:
+            raise UserError(f"standard input is not UTF-8 text at byte {error.start}: convert it to UTF-8") from error
+        found = [part.strip() for part in text.split(SEPARATOR) if part.strip()]
+    else:
+        found = list(texts(Path(name)))
+    if not found:
+        raise UserError(f"{'standard input' if name == '-' else name} is empty: give some text")
+    return found
 
 
 def rows(path: Path, file_format: str, columns: tuple[str, ...], part: Part = WHOLE) -> Iterator[tuple[str, ...]]:

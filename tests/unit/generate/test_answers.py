@@ -8,7 +8,7 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from rot5.errors import UserError
-from rot5.generate import graphs
+from rot5.generate import answers, graphs
 from rot5.generate.answers import generate
 from rot5.generate.queue import PACES, Pace
 from rot5.generate.settings import GenerateConfig, problems
@@ -194,24 +194,49 @@ def test_lower_precisions_are_close(model, precision):
     inputs = questions(40)
     expected = quickly(model, inputs, max_new_tokens=1, min_new_tokens=1)
     found = quickly(model, inputs, max_new_tokens=1, min_new_tokens=1, precision=precision)
-    assert sum(one == other for one, other in zip(found, expected, strict=True)) >= 36
+    coarse = precision == "int8" and not torch.cpu._is_vnni_supported()  # a row then has half the levels
+    assert sum(one == other for one, other in zip(found, expected, strict=True)) >= (30 if coarse else 36)
     together = quickly(model, inputs[:9], precision=precision, batch_size=4)
     assert quickly(model, inputs[:9], precision=precision, batch_size=1) == together
 
 
-def test_transformers_models_take_their_own_loop():
+@pytest.fixture
+def t5():
     from transformers import T5Config, T5ForConditionalGeneration
 
     torch.manual_seed(0)
-    theirs = T5ForConditionalGeneration(
-        T5Config(vocab_size=96, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, **START)
-    ).eval()
-    ours = Rot5ForConditionalGeneration.from_t5(theirs)
-    for beams in (1, 3):
-        config = GenerateConfig(max_new_tokens=LONGEST, num_beams=beams, batch_size=4)
-        assert generate(theirs, questions(), 0, config) == generate(ours, questions(), 0, config)
+    shape = T5Config(vocab_size=96, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, **START)
+    return T5ForConditionalGeneration(shape).eval()
+
+
+def test_a_t5_answers_by_our_engine_as_by_its_own_loop(t5, monkeypatch):
+    configs = [GenerateConfig(max_new_tokens=LONGEST, num_beams=beams, batch_size=4) for beams in (1, 3)]
+    theirs = [answers._generate_theirs(t5, questions(), 0, config, None) for config in configs]
+    assert any(len(set(map(tuple, each))) > 3 for each in theirs)
+    monkeypatch.setattr(answers, "_generate_theirs", None)
+    assert [generate(t5, questions(), 0, config) for config in configs] == theirs
+    assert len(generate(t5, questions(), 0, GenerateConfig(precision="int8", max_new_tokens=4))) == len(questions())
+
+
+def test_what_our_engine_does_not_know_is_left_to_transformers(t5):
+    t5.generation_config.no_repeat_ngram_size = 1
+    config = GenerateConfig(max_new_tokens=LONGEST)
+    found = generate(t5, questions(), 0, config)
+    assert all(len(set(each)) == len(each) for each in found), "no token comes twice"
     with pytest.raises(UserError, match="int8"):
-        generate(theirs, questions(), 0, GenerateConfig(precision="int8"))
+        generate(t5, questions(), 0, GenerateConfig(precision="int8"))
+
+
+def test_draws_of_transformers_follow_the_settings(t5):
+    def drawn(**settings) -> list[list[int]]:
+        config = GenerateConfig(max_new_tokens=LONGEST, do_sample=True, **settings)
+        return answers._generate_theirs(t5, questions(), 0, config, None)
+
+    before = torch.get_rng_state()
+    first = drawn(seed=1)
+    assert drawn(seed=1) == first != drawn(seed=2) and torch.equal(torch.get_rng_state(), before)
+    greedy = answers._generate_theirs(t5, questions(), 0, GenerateConfig(max_new_tokens=LONGEST), None)
+    assert drawn(seed=1, top_k=1) == greedy == drawn(seed=2, temperature=1e-4) != first
 
 
 def test_settings_that_cannot_work_are_named():
