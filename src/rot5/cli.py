@@ -36,6 +36,7 @@ VERBS = {
     "judge": Verb("JudgeConfig", "rot5.verbs.judge", "model", "completed stories, measured and graded"),
     "summarize": Verb("SummarizeConfig", "rot5.verbs.summarize", "input", "a summary of your own text"),
     "inspect": Verb("InspectConfig", "rot5.verbs.inspect", "model", "a look inside a model at work on a text"),
+    "generate": Verb("GenerateTextConfig", "rot5.verbs.generate", "input", "what a model writes behind your own text"),
     "stages": Verb("StagesConfig", "rot5.stages", "file", "a model trained in stages, each from the last"),
     "study": Verb("StudyConfig", "rot5.study.run", "file", "variants compared at matched budgets, over seeds"),
     "export": Verb("ExportConfig", "rot5.verbs.export", "model", "a model as a folder for transformers"),

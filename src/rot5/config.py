@@ -344,6 +344,34 @@ class InspectConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GenerateTextConfig:
+    """What a model writes behind texts of a user's own: answers to instructions, continuations."""
+
+    input: str
+    """A text file, or - for standard input; texts are split at <|endoftext|>."""
+    model: str
+    """Run folder, model folder or hub name."""
+    prefix: str | None = None
+    """Written before every text, in place of the model's own: the mode token of ours, `summarize: ` of T5."""
+    max_new_tokens: int = 200
+    """Longest answer, in tokens."""
+    num_beams: int = 1
+    """1 is greedy decoding, unless tokens are drawn."""
+    do_sample: bool = False
+    """Draw tokens from the model's distribution."""
+    temperature: float = 1.0
+    """What logits are divided by before a token is drawn."""
+    top_k: int = 0
+    """Draw among so many of the likeliest tokens; 0 for all."""
+    top_p: float = 1.0
+    """Draw among the fewest likeliest tokens that hold this share of the probability."""
+    seed: int = 0
+    """Of what is drawn."""
+    precision: str = "float32"
+    """float32, bf16 or, for a model of ours or a T5 on a CPU, int8."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportConfig:
     """A model and its tokenizer as a folder that transformers loads."""
 

@@ -90,7 +90,7 @@ def attribute(model: Rot5ForConditionalGeneration, passage: Passage, config: Att
 def _by_word(values_WS: NDArray[np.float64], tokens: Tokens) -> NDArray[np.float64]:
     """Sums over the tokens of each word."""
     summed_WV = np.zeros((len(values_WS), len(tokens.words)))
-    np.add.at(summed_WV, (slice(None), tokens.word_of_token), values_WS)
+    np.add.at(summed_WV.T, tokens.word_of_token, values_WS.T)
     return summed_WV
 
 

@@ -22,7 +22,7 @@ def told(inside: Inside) -> dict[str, Any]:
     """What `inside.json` holds: its schema is in docs/inspect.md."""
     passage, tokenizer = inside.passage, inside.subject.loaded.tokenizer
     lens, traced = inside.lens, inside.attribution
-    answers = [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in lens.answers]
+    answers = [text.strip() for text in tokenizer.batch_decode(lens.answers, skip_special_tokens=True)]
     return plain(
         {
             "format": FORMAT,

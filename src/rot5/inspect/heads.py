@@ -92,7 +92,8 @@ def summarise_heads(weights_LHTS: NDArray[np.float32], marks: Marks, causal: boo
     >>> heads.shares_LHK.tolist(), heads.labels
     ([[[1.0, nan]]], [['previous']])
     """
-    seen_T = visible(*weights_LHTS.shape[2:], causal).sum(1)
+    T, S = weights_LHTS.shape[2:]
+    seen_T = visible(T, S, causal).sum(1)
     shares, even, queries = [], [], []
     for mark_TS in marks.values():
         able_T = mark_TS.any(1)

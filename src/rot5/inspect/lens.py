@@ -27,9 +27,9 @@ class Lens(NamedTuple):
 def memories(model: Rot5ForConditionalGeneration, passage: Passage) -> torch.Tensor:
     """The encoder's vectors [K, S, D] behind each layer, all under the encoder's final norm."""
     ids = passage.ids(model)["input_ids"]
-    output = model.encoder(ids, output_hidden_states=True)
-    *inner, last = output.hidden_states or ()
-    return torch.cat([*(model.encoder.norm(hidden_1SD) for hidden_1SD in inner), last])
+    hidden = model.encoder(ids, output_hidden_states=True).hidden_states
+    assert hidden is not None
+    return torch.cat([*(model.encoder.norm(hidden_1SD) for hidden_1SD in hidden[:-1]), hidden[-1]])
 
 
 @torch.inference_mode()

@@ -73,10 +73,11 @@ def look(
     layers, units = choose_layers(model, neurons.layers), choose_units(model, neurons.units)
     before = read_tokens(subject.loaded.tokenizer, [start_of(model), *passage.target.ids[:-1]])
     maps = attention_maps(model, passage)
-    marks = {
-        "encoder": (maps.encoder_LHSS, self_marks(passage.source, causal=False), False),
-        "decoder": (maps.decoder_LHTT, self_marks(before, causal=True), True),
-        "cross": (maps.cross_LHTS, cross_marks(passage.target, passage.source), False),
+    encoder, decoder, cross = (weights.numpy() for weights in maps)
+    heads = {
+        "encoder": summarise_heads(encoder, self_marks(passage.source, causal=False), causal=False),
+        "decoder": summarise_heads(decoder, self_marks(before, causal=True), causal=True),
+        "cross": summarise_heads(cross, cross_marks(passage.target, passage.source), causal=False),
     }
     ways = routes(model, passage)
     survey = None
@@ -87,7 +88,7 @@ def look(
         passage=passage,
         before=before,
         attention=maps,
-        heads={name: summarise_heads(weights.numpy(), *rest) for name, (weights, *rest) in marks.items()},
+        heads=heads,
         lens=decoder_lens(model, passage, max_new_tokens),
         attribution=attribute(model, passage, attribution),
         routes=ways,

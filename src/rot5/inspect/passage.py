@@ -4,14 +4,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from transformers import MT5ForConditionalGeneration, T5ForConditionalGeneration
 
 from rot5.data.tokenizer import MODES
 from rot5.errors import UserError
 from rot5.generate.answers import generate
 from rot5.generate.settings import GenerateConfig
 from rot5.inspect.tokens import Tokens, read_tokens
-from rot5.load import Loaded, load
+from rot5.load import Loaded, as_ours, load
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 
 MOST_READ, MOST_WRITTEN = 512, 256
@@ -63,20 +62,16 @@ def as_subject(name: str, loaded: Loaded) -> Subject:
 
     Raises UserError for another architecture, and for a model that does not say what begins its answers.
     """
-    model = loaded.model
-    if isinstance(model, T5ForConditionalGeneration | MT5ForConditionalGeneration):
-        try:
-            model = Rot5ForConditionalGeneration.from_t5(model).eval()
-        except ValueError as error:
-            raise UserError(f"{name}: {error}") from error
-    if not isinstance(model, Rot5ForConditionalGeneration):
-        raise UserError(f"{name} is a {model.config.model_type} model: only those of rot5, T5 and its kin can be seen")
+    given = loaded.model
+    model = given if isinstance(given, Rot5ForConditionalGeneration) else as_ours(given)
+    if model is None:
+        raise UserError(f"{name} is a {given.config.model_type} model: only those of rot5, T5 and its kin can be seen")
     missing = [key for key in ("decoder_start_token_id", "pad_token_id") if getattr(model.config, key) is None]
     if missing:
         raise UserError(f"{name} has no {' and no '.join(missing)}: set them in its config.json")
-    ours = model is loaded.model and CONTINUES in loaded.tokenizer.get_added_vocab()
+    ours = model is given and CONTINUES in loaded.tokenizer.get_added_vocab()
     untuned = ours and not getattr(model.config, "task_specific_params", None)
-    model = model.float()
+    model = model.float().eval()
     return Subject(name, replace(loaded, model=model), model, untuned)
 
 

@@ -15,7 +15,6 @@ from torch import nn
 
 from rot5.data.corpus import Corpus, PairCorpus
 from rot5.data.manifest import read_manifest
-from rot5.errors import UserError
 from rot5.inspect.passage import CONTINUES, MOST_READ, MOST_WRITTEN, Subject, start_of
 
 NOWHERE = -1
@@ -73,8 +72,7 @@ def read_batches(subject: Subject, data: Corpus | PairCorpus, documents: int, ba
     tokenizer, device = subject.loaded.tokenizer, subject.model.device
     prefix = tokenizer(CONTINUES if subject.untuned else subject.loaded.prefix, add_special_tokens=False)["input_ids"]
     end = tokenizer.eos_token_id
-    if whole and not isinstance(end, int):
-        raise UserError(f"the tokenizer of {subject.name} has no eos token: set eos_token in its tokenizer_config.json")
+    closing = [end] if whole and isinstance(end, int) else []
     for first in range(0, number, batch):
         chosen = np.arange(first, min(first + batch, number))
         if whole:
@@ -87,7 +85,7 @@ def read_batches(subject: Subject, data: Corpus | PairCorpus, documents: int, ba
         targets = written.read(chosen, starts, stops)
         yield Batch(
             chosen,
-            _stream([(prefix, inputs.row(n), [end] if whole else [], 0) for n in range(len(chosen))], device),
+            _stream([(prefix, inputs.row(n), closing, 0) for n in range(len(chosen))], device),
             _stream([([start_of(subject.model)], targets.row(n), [], starts[n]) for n in range(len(chosen))], device),
         )
 

@@ -46,7 +46,7 @@ def test_gradient_times_input_is_the_slope_of_growing_a_word(subject, passage_of
     text_1SD, _ = tracing.embeddings()
     step = 1e-5
     for word in (0, 3, 5):
-        own_S1 = torch.from_numpy(passage.source.word_of_token == word)[:, None]
+        own_S1 = torch.from_numpy(passage.source.word_of_token == word)[:, None].double()
         with torch.no_grad():
             up, down = (tracing.scores(text_1SD * (1 + sign * step * own_S1)) for sign in (1, -1))
         slope_W = ((up - down)[0] / (2 * step)).numpy()
