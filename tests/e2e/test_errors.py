@@ -204,6 +204,12 @@ CASES = {
     "summary of nothing typed": ("summarize - --model nowhere", ["standard input is empty", "give some text"]),
     "summary of a missing file": ("summarize nowhere.txt --model nowhere", ["cannot read nowhere.txt"]),
     "summary of no text": ("summarize latin.txt --model nowhere", ["latin.txt", "not UTF-8", "line 2"]),
+    "answer by no model": ("generate story.txt --model nowhere", ["no model 'nowhere'"]),
+    "answer to nothing": ("generate empty.txt --model nowhere", ["empty.txt is empty", "give some text"]),
+    "answer drawn at no temperature": (
+        "generate story.txt --model nowhere --do_sample true --temperature 0",
+        ["temperature 0"],
+    ),
     "no summary": ("summarize story.txt --model nowhere --max_new_tokens 0", ["max_new_tokens 0"]),
     "unknown verb": ("pretran --corpus stories", ["unknown verb 'pretran'", "did you mean pretrain?"]),
     "unknown demo": ("demo --size smoky --out out", ["unknown demo size 'smoky'", "did you mean smoke?"]),

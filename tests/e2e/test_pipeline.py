@@ -200,6 +200,24 @@ def test_a_file_and_standard_input_are_summarized(rot5, house, tmp_path):
     check_summaries(rot5, tmp_path, house.tuned.path)
 
 
+def test_a_model_writes_behind_any_text(rot5, house, foreign, tmp_path):
+    """What is printed is what summarize would print, without its prefix, its lines kept and answers set apart."""
+    (tmp_path / "mine.txt").write_text(STORIES)
+    for model in (house.tuned.path, foreign):
+        words = (tmp_path / "mine.txt", "--model", model, "--max_new_tokens", 9)
+        summarized = rot5("summarize", *words).out.splitlines()
+        called = rot5("generate", *words)
+        assert (called.code, called.err) == (0, "")
+        answers = called.out.removesuffix("\n").split("\n<|endoftext|>\n")
+        assert [" ".join(each.split()) for each in answers] == summarized
+        bare, drawn = rot5("generate", *words, "--prefix", ""), ("--do_sample", "true", "--seed", 3)
+        assert bare.code == 0 and bare.out != called.out
+        first = rot5("generate", *words, *drawn)
+        assert first.out == rot5("generate", *words, *drawn).out != rot5("generate", *words, *drawn[:-1], 4).out
+    refused = rot5("generate", *words, "--do_sample", "true", "--num_beams", 2)
+    assert refused.code == 2 and "exclude each other" in refused.err and refused.err.count("\n") == 1
+
+
 def test_any_sequence_to_sequence_model_summarizes(rot5, house, foreign, tmp_path):
     check_summaries(rot5, tmp_path, foreign)
     out = tmp_path / "new" / "foreign"

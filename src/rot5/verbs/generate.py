@@ -1,0 +1,31 @@
+"""`rot5 generate`: what a model writes behind texts of a user's own."""
+
+from dataclasses import replace
+
+from rot5.config import GenerateTextConfig
+from rot5.data.files import SEPARATOR, texts_given
+from rot5.errors import UserError
+from rot5.generate.answers import write_texts
+from rot5.generate.settings import GenerateConfig, problems
+from rot5.load import load
+
+
+def run(config: GenerateTextConfig) -> None:
+    """Print the answer to each text as it is, answers apart as texts are."""
+    settings = GenerateConfig(
+        max_new_tokens=config.max_new_tokens,
+        num_beams=config.num_beams,
+        do_sample=config.do_sample,
+        temperature=config.temperature,
+        top_k=config.top_k,
+        top_p=config.top_p,
+        seed=config.seed,
+        precision=config.precision,
+    )
+    if found := problems(settings):
+        raise UserError("; ".join(found))
+    texts = texts_given(config.input)
+    loaded = load(config.model)
+    if config.prefix is not None:
+        loaded = replace(loaded, prefix=config.prefix)
+    print(f"\n{SEPARATOR}\n".join(write_texts(loaded, texts, settings)))
