@@ -4,6 +4,7 @@ Shape suffixes: N points or texts at once, S tokens that are read, T tokens that
 text, W words that are written.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +14,15 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from rot5.inspect.passage import Passage
-from rot5.inspect.settings import AttributionConfig
+from rot5.inspect.settings import FEWEST_STEPS, AttributionConfig
 from rot5.inspect.tokens import Tokens
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 
-POINTS_AT_ONCE, TEXTS_AT_ONCE = 8, 16
+TEXTS_AT_ONCE = 16
+POINTS = 4
+"""Of Gauss-Legendre's rule on each stretch of the way."""
+EXACT = 0.01
+"""A stretch that misses what it explains by less (nats) is not cut again."""
 
 
 class Attribution(NamedTuple):
@@ -33,7 +38,8 @@ class Attribution(NamedTuple):
     integrated_WV: NDArray[np.float64] | None
     """Integrated gradients (Sundararajan et al., arXiv:1703.01365) along the straight way from a text whose words are
     all padding; special tokens stay as they are. By its axiom of completeness the words' figures of a written word sum
-    to `difference_W`, up to how finely the way is cut."""
+    to `difference_W`. Trained models turn sharply here and there on the way; because the axiom holds on every stretch
+    of it, the stretch that misses it most is cut in two again and again, as far as there are points to spend."""
     difference_W: NDArray[np.float64]
     """Log-probability behind the text, less that behind padding."""
     left_out_WV: NDArray[np.float64] | None
@@ -68,12 +74,7 @@ def attribute(model: Rot5ForConditionalGeneration, passage: Passage, config: Att
     tracing = _Tracing(model, passage)
     text_1SD, padding_1SD = tracing.embeddings()
     gradient = tracing.gradients(text_1SD, text_1SD, np.ones(1))
-    integrated = None
-    if config.steps:
-        points, weights = np.polynomial.legendre.leggauss(config.steps)  # of [-1, 1]
-        way_N11 = torch.tensor((points + 1) / 2, dtype=torch.float32, device=model.device)[:, None, None]
-        delta_1SD = text_1SD - padding_1SD
-        integrated = tracing.gradients(padding_1SD + way_N11 * delta_1SD, delta_1SD, weights / 2)
+    integrated = _integrate(tracing, padding_1SD, text_1SD, config.steps) if config.steps else None
     with torch.inference_mode():
         ends_NW = tracing.scores(torch.cat([text_1SD, padding_1SD])).double().cpu().numpy()
         short = sum(kind != "special" for kind in passage.source.kinds) <= config.leave_out
@@ -85,6 +86,42 @@ def attribute(model: Rot5ForConditionalGeneration, passage: Passage, config: Att
         difference_W=ends_NW[0] - ends_NW[1],
         left_out_WV=left_out,
     )
+
+
+class _Stretch(NamedTuple):
+    begin: float
+    end: float
+    found_WS: NDArray[np.float64]
+    miss: float
+    """How far the figures are from the difference between its ends, at most."""
+
+
+def _integrate(
+    tracing: "_Tracing", from_1SD: torch.Tensor, to_1SD: torch.Tensor, most_points: int
+) -> NDArray[np.float64]:
+    """Integrated gradients [W, S] of a straight way."""
+    along_1SD = to_1SD - from_1SD
+    nodes, weights = np.polynomial.legendre.leggauss(POINTS)  # of [-1, 1]
+
+    def at(places: NDArray[np.float64]) -> torch.Tensor:
+        return from_1SD + torch.from_numpy(places).to(from_1SD)[:, None, None] * along_1SD
+
+    def stretch(begin: float, end: float) -> _Stretch:
+        half = (end - begin) / 2
+        found_WS = tracing.gradients(at(begin + half * (nodes + 1)), along_1SD, half * weights)
+        with torch.no_grad():
+            low_W, high_W = tracing.scores(at(np.array([begin, end]))).double().cpu().numpy()
+        return _Stretch(begin, end, found_WS, float(np.abs(found_WS.sum(1) - (high_W - low_W)).max()))
+
+    ends = np.linspace(0, 1, FEWEST_STEPS // POINTS + 1).tolist()
+    way = [stretch(begin, end) for begin, end in pairwise(ends)]
+    while (len(way) + 1) * POINTS <= most_points:
+        way.sort(key=lambda each: each.miss)
+        if way[-1].miss < EXACT:
+            break
+        begin, end, *_ = way.pop()
+        way += [stretch(begin, (begin + end) / 2), stretch((begin + end) / 2, end)]
+    return sum((each.found_WS for each in way), np.zeros_like(way[0].found_WS))
 
 
 def _by_word(values_WS: NDArray[np.float64], tokens: Tokens) -> NDArray[np.float64]:
@@ -130,16 +167,13 @@ class _Tracing:
         self, points_NSD: torch.Tensor, along_1SD: torch.Tensor, weights_N: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """[W, S]: the gradient of each written word's score at the points, times `along`, summed by weight."""
-        W, S = len(self.passage.target.words), points_NSD.shape[1]
-        total_WS = np.zeros((W, S))
-        for first in range(0, len(points_NSD), POINTS_AT_ONCE):
-            some_NSD = points_NSD[first : first + POINTS_AT_ONCE].detach().requires_grad_()
-            scores_W = self.scores(some_NSD).sum(0)
-            weights = weights_N[first : first + POINTS_AT_ONCE]
-            for word in range(W):
-                (slope_NSD,) = torch.autograd.grad(scores_W[word], some_NSD, retain_graph=word < W - 1)
-                total_WS[word] += weights @ (slope_NSD * along_1SD).sum(-1).double().cpu().numpy()
-        return total_WS
+        points_NSD = points_NSD.detach().requires_grad_()
+        scores_W = self.scores(points_NSD).sum(0)
+        found = []
+        for word in range(len(scores_W)):
+            (slope_NSD,) = torch.autograd.grad(scores_W[word], points_NSD, retain_graph=word < len(scores_W) - 1)
+            found.append(weights_N @ (slope_NSD * along_1SD).sum(-1).double().cpu().numpy())
+        return np.stack(found)
 
     def without_each(self) -> NDArray[np.float64]:
         """[W, V]: scores behind the text without each word; nan for special ones, which stay."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rot5.inspect.experts import Specialisation
-from rot5.inspect.heads import LEAST_QUERIES, RULES, THRESHOLD, Heads
+from rot5.inspect.heads import LEAST_QUERIES, RULES, THRESHOLD, TIMES_EVEN, Heads
 from rot5.inspect.look import Inside, Survey
 from rot5.inspect.tokens import Tokens
 
@@ -34,6 +34,7 @@ def told(inside: Inside) -> dict[str, Any]:
             "heads": {
                 "rules": RULES,
                 "threshold": THRESHOLD,
+                "times_even": TIMES_EVEN,
                 "least_queries": LEAST_QUERIES,
                 **{name: _heads(heads) for name, heads in inside.heads.items()},
             },

@@ -14,8 +14,10 @@ from rot5.inspect.tokens import DELIMITERS, Tokens
 Marks = Mapping[str, NDArray[np.bool_]]
 """Which keys are of which kind for each query, bool[T, S] by kind; a query's keys are among those that it can see."""
 
-THRESHOLD = 0.3
+THRESHOLD = 0.2
 """A label needs a larger share of the attention than this."""
+TIMES_EVEN = 2
+"""A label needs so many times the share that looking at everything alike would give."""
 LEAST_QUERIES = 0.1
 """A label needs keys of its kind for at least this share of the queries."""
 MIXED = "mixed"
@@ -46,7 +48,8 @@ class Heads(NamedTuple):
     queries_K: NDArray[np.float64]
     """The share of the queries that can see keys of the kind."""
     labels: list[list[str]]
-    """By layer and head the kind of the largest share, or `mixed`: see `THRESHOLD` and `LEAST_QUERIES`."""
+    """By layer and head the kind of the largest share that may be a label, else `mixed`: see `THRESHOLD`, `TIMES_EVEN`
+    and `LEAST_QUERIES`."""
 
 
 def self_marks(tokens: Tokens, causal: bool) -> Marks:
@@ -105,14 +108,15 @@ def summarise_heads(weights_LHTS: NDArray[np.float32], marks: Marks, causal: boo
         on_kind_LHT = np.einsum("lhts,ts->lht", weights_LHTS[:, :, able_T], mark_TS[able_T].astype(np.float64))
         shares.append(on_kind_LHT.mean(2))
         even.append((mark_TS.sum(1) / seen_T)[able_T].mean())
-    kinds, queries_K = tuple(marks), np.array(queries)
+    kinds, queries_K, even_K = tuple(marks), np.array(queries), np.array(even)
     shares_LHK = np.stack(shares, axis=2)
-    labels = [[_label(kinds, share_K, queries_K) for share_K in layer_HK] for layer_HK in shares_LHK]
-    return Heads(kinds, shares_LHK, np.array(even), queries_K, labels)
+    least_K = np.where(queries_K < LEAST_QUERIES, np.inf, np.maximum(THRESHOLD, TIMES_EVEN * even_K))
+    labels = [[_label(kinds, share_K, least_K) for share_K in layer_HK] for layer_HK in shares_LHK]
+    return Heads(kinds, shares_LHK, even_K, queries_K, labels)
 
 
-def _label(kinds: Sequence[str], share_K: NDArray[np.float64], queries_K: NDArray[np.float64]) -> str:
-    """The kind of the largest share above the threshold, the first of equals."""
-    counted_K = np.where((queries_K >= LEAST_QUERIES) & (share_K > THRESHOLD), share_K, -np.inf)
+def _label(kinds: Sequence[str], share_K: NDArray[np.float64], least_K: NDArray[np.float64]) -> str:
+    """The kind of the largest share above what it needs, the first of equals."""
+    counted_K = np.where(share_K > least_K, share_K, -np.inf)
     best = int(counted_K.argmax())
     return kinds[best] if np.isfinite(counted_K[best]) else MIXED

@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 
+FEWEST_STEPS = 16
+"""Points of integrated gradients that every way is begun with."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AttributionConfig:
     """How the written words are traced back to the words that were read."""
 
-    steps: int = 16
-    """Points on the way from padding to the text at which gradients are taken for integrated gradients; 0 leaves them
-    out."""
-    leave_out: int = 128
+    steps: int = 64
+    """Most points on the way from padding to the text at which gradients are taken for integrated gradients; 0 leaves
+    these out."""
+    leave_out: int = 256
     """Also leave out each word in turn where the text has at most so many words; 0 for never."""
 
 
@@ -51,6 +54,8 @@ def problems(attribution: AttributionConfig, neurons: NeuronConfig) -> list[str]
         for key in ("shown", "contexts", "batch")
         if getattr(neurons, key) < 1
     ]
+    if 0 < attribution.steps < FEWEST_STEPS:
+        found.append(f"attribution.steps {attribution.steps} must be at least {FEWEST_STEPS}, or 0 to leave them out")
     if not all(number.strip().isdecimal() for number in neurons.units.split(",") if neurons.units):
         found.append(f"neurons.units {neurons.units!r} are not numbers with commas between, as in 0,3,17")
     return found

@@ -5,6 +5,7 @@ import pytest
 import torch
 from tolerances import PARITY
 
+from rot5.inspect import attribution
 from rot5.inspect.attribution import _Tracing, attribute
 from rot5.inspect.settings import AttributionConfig
 
@@ -23,17 +24,26 @@ def word_scores(seen, source: list[int], passage) -> np.ndarray:
 
 
 @pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
-def test_integrated_gradients_are_complete(subject, passage_of, settings):
+def test_integrated_gradients_are_complete(subject, passage_of, settings, monkeypatch):
+    monkeypatch.setattr(attribution, "EXACT", 1e-4)
     seen = subject(**settings)
     passage = passage_of(seen)
-    gaps = [attribute(seen.model, passage, AttributionConfig(steps=n, leave_out=0)) for n in (2, 24)]
-    rough, fine = gaps
-    assert fine.gap is not None and rough.gap is not None
-    assert fine.gap < 2e-4 * np.abs(fine.difference_W).max() + PARITY < rough.gap
-    np.testing.assert_allclose(fine.integrated_WV.sum(1), fine.difference_W, atol=1e-3)
+    found = attribute(seen.model, passage, AttributionConfig(leave_out=0))
+    assert found.integrated_WV is not None and found.gap is not None and found.gap < 5e-4
+    np.testing.assert_allclose(found.integrated_WV.sum(1), found.difference_W, atol=5e-4)
     special = [kind == "special" for kind in passage.source.kinds]
-    assert not fine.integrated_WV[:, special].any() and np.abs(fine.difference_W).max() > 0.05
-    np.testing.assert_allclose(fine.log_probs_W, word_scores(seen, passage.source.ids, passage), atol=PARITY)
+    assert not found.integrated_WV[:, special].any() and np.abs(found.difference_W).max() > 0.05
+    np.testing.assert_allclose(found.log_probs_W, word_scores(seen, passage.source.ids, passage), atol=PARITY)
+
+
+def test_a_model_that_turns_sharply_takes_more_points(subject, passage_of):
+    seen = subject()
+    passage = passage_of(seen, "Tom had a red kite.", "Tom.")
+    with torch.no_grad():
+        for layer in seen.model.encoder.layers:
+            layer.self_attn.q_proj.weight *= 8
+    gaps = [attribute(seen.model, passage, AttributionConfig(steps=n, leave_out=0)).gap or 0 for n in (16, 64)]
+    assert gaps[1] < 0.05 < gaps[0]
 
 
 def test_gradient_times_input_is_the_slope_of_growing_a_word(subject, passage_of):
@@ -56,7 +66,7 @@ def test_gradient_times_input_is_the_slope_of_growing_a_word(subject, passage_of
 def test_leaving_out_is_what_doing_so_by_hand_gives(subject, passage_of):
     seen = subject()
     passage = passage_of(seen)
-    found = attribute(seen.model, passage, AttributionConfig(steps=4)).left_out_WV
+    found = attribute(seen.model, passage, AttributionConfig(steps=0)).left_out_WV
     assert found is not None
     whole_W = word_scores(seen, passage.source.ids, passage)
     for word, kind in enumerate(passage.source.kinds):

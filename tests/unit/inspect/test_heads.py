@@ -7,7 +7,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rot5.inspect.heads import MIXED, THRESHOLD, cross_marks, self_marks, summarise_heads, visible
+from rot5.inspect.heads import MIXED, THRESHOLD, TIMES_EVEN, cross_marks, self_marks, summarise_heads, visible
 from rot5.inspect.tokens import Tokens
 
 WORDS = ["[S]", "Tom", "ran", ",", "Tom", "sang"]
@@ -50,11 +50,18 @@ def test_a_label_needs_more_than_the_threshold_and_enough_queries():
     mark = np.zeros((20, 20), dtype=bool)
     mark[:, 0] = True
     weights = np.zeros((1, 2, 20, 20))
-    weights[0, 0, :, 0], weights[0, 1, :, 0] = THRESHOLD, THRESHOLD + 0.01
+    weights[0, 0, :, 0], weights[0, 1, :, 0] = THRESHOLD - 0.01, THRESHOLD + 0.01
     assert summarise_heads(weights, {"names": mark}, causal=False).labels == [[MIXED, "names"]]
     mark[1:] = False
     heads = summarise_heads(weights, {"names": mark}, causal=False)
     assert heads.labels == [[MIXED, MIXED]] and heads.shares_LHK[0, 1, 0] == pytest.approx(THRESHOLD + 0.01)
+
+
+def test_a_label_needs_more_than_looking_at_everything_alike_would_give():
+    marks = {"names": np.tile(np.arange(10) < 4, (10, 1))}
+    weights = np.zeros((1, 2, 10, 10))
+    weights[0, 0, :, 0], weights[0, 1, :, 0] = 0.4 * TIMES_EVEN - 0.01, 0.4 * TIMES_EVEN + 0.01
+    assert summarise_heads(weights, marks, causal=False).labels == [[MIXED, "names"]]
 
 
 def test_the_decoder_sees_nothing_behind():
