@@ -20,7 +20,7 @@ OUTPUTS = ("out", "markdown", "runs")
 ON_THE_HUB = {"google/flan-t5-base"}
 """Models that are named, not files."""
 
-OWN_FILES = {"stories.txt", "valid.txt", "pairs.jsonl", "test.jsonl", "theirs.jsonl", "ours.jsonl"}
+OWN_FILES = {"stories.txt", "valid.txt", "pairs.jsonl", "test.jsonl", "theirs.jsonl", "ours.jsonl", "story.txt"}
 """Stand-ins for the reader's own files."""
 
 

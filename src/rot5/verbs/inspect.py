@@ -13,6 +13,7 @@ from rot5.inspect.look import look
 from rot5.inspect.passage import MOST_WRITTEN, open_subject, read_passage
 from rot5.inspect.reading import open_data
 from rot5.inspect.settings import problems
+from rot5.report.inside import write_inside
 
 
 def run(config: InspectConfig) -> None:
@@ -40,9 +41,11 @@ def run(config: InspectConfig) -> None:
         data=data,
         max_new_tokens=config.max_new_tokens,
     )
+    figures, maps = told(inside), arrays(inside)
     with complete_or_absent(out) as folder:
-        (folder / JSON).write_text(as_json(told(inside)), encoding="utf-8", errors="replace")
+        (folder / JSON).write_text(as_json(figures), encoding="utf-8", errors="replace")
         with open(folder / ARRAYS, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays(inside))
+            np.savez_compressed(file, allow_pickle=False, **maps)
+        page = write_inside(folder, figures, maps)
     print("".join(passage.target.texts).strip())
-    print(out / JSON)
+    print(out / page.name)
