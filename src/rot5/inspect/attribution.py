@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 from torch import nn
 
 from rot5.inspect.passage import Passage
@@ -58,15 +58,20 @@ class Attribution(NamedTuple):
         over the words of the text that are not special; its mean over written words, those without it left aside."""
         if self.left_out_WV is None:
             return None
-        others = self.gradient_WV if self.integrated_WV is None else self.integrated_WV
-        left_VW, other_VW = self.left_out_WV.T, others.T
-        kept_V = ~np.isnan(left_VW).any(1)
-        found = [
-            spearmanr(left_V, other_V).statistic
-            for left_V, other_V in zip(left_VW[kept_V].T, other_VW[kept_V].T, strict=True)
-            if np.ptp(left_V) and np.ptp(other_V)
-        ] if kept_V.sum() > 2 else []  # fmt: skip
+        others_WV = self.gradient_WV if self.integrated_WV is None else self.integrated_WV
+        kept_V = ~np.isnan(self.left_out_WV).any(0)
+        pairs = zip(self.left_out_WV[:, kept_V], others_WV[:, kept_V], strict=True)
+        found = [_rank_correlation(*pair) for pair in pairs if all(len(set(values_V)) > 1 for values_V in pair)]
         return float(np.mean(found)) if found else None
+
+
+def _rank_correlation(one_V: NDArray[np.float64], other_V: NDArray[np.float64]) -> float:
+    """Spearman's.
+
+    >>> _rank_correlation(np.array([1.0, 2.0, 3.0]), np.array([1.0, 10.0, 100.0]))
+    1.0
+    """
+    return round(float(np.corrcoef(rankdata(one_V), rankdata(other_V))[0, 1]), 12)
 
 
 def attribute(model: Rot5ForConditionalGeneration, passage: Passage, config: AttributionConfig) -> Attribution:

@@ -106,8 +106,11 @@ def _words(texts: Sequence[str]) -> _Words:
         inked = begin + len(whole[begin:end]) - len(whole[begin:end].lstrip())  # where the token's ink begins
         found.append(min(int(np.searchsorted(stops, min(inked, end), side="right")), max(len(spans) - 1, 0)))
     present = sorted(set(found))
-    of_token = [present.index(word) for word in found]
-    cut = ["".join(text for text, word in zip(texts, found, strict=True) if word == each).strip() for each in present]
+    numbers = {word: number for number, word in enumerate(present)}
+    of_token, cut = [numbers[word] for word in found], [""] * len(present)
+    for text, number in zip(texts, of_token, strict=True):
+        cut[number] += text
+    cut = [word.strip() for word in cut]
     opens = [_opens(whole, spans, word) for word in present]
     return _Words(cut, [_kind(word, first) for word, first in zip(cut, opens, strict=True)], of_token)
 

@@ -23,7 +23,8 @@ LEVELS = 255
 STACKS = {"encoder": "Encoder", "decoder": "Decoder", "cross": "Cross-attention"}
 METHODS = {"integrated": "Integrated gradients", "gradient": "Gradient times input", "left_out": "Leaving a word out"}
 
-Told, Arrays = Mapping[str, Any], Mapping[str, NDArray]
+Told = Mapping[str, Any]
+Arrays = Mapping[str, NDArray]
 
 
 def write_inside(folder: Path, told: Told, arrays: Arrays) -> Path:
