@@ -6,6 +6,7 @@ from rot5.data.denoise import DenoiseConfig
 from rot5.data.packing import PackConfig
 from rot5.data.parts import PartsConfig
 from rot5.data.sources import SourceConfig
+from rot5.generate.settings import GenerateConfig
 from rot5.inspect.settings import AttributionConfig, NeuronConfig
 from rot5.model.settings import ModelConfig
 from rot5.train.settings import LoraConfig, TrainConfig
@@ -344,7 +345,7 @@ class InspectConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerateTextConfig:
+class GenerateTextConfig(GenerateConfig):
     """What a model writes behind texts of a user's own: answers to instructions, continuations."""
 
     input: str
@@ -353,22 +354,6 @@ class GenerateTextConfig:
     """Run folder, model folder or hub name."""
     prefix: str | None = None
     """Written before every text, in place of the model's own: the mode token of ours, `summarize: ` of T5."""
-    max_new_tokens: int = 200
-    """Longest answer, in tokens."""
-    num_beams: int = 1
-    """1 is greedy decoding, unless tokens are drawn."""
-    do_sample: bool = False
-    """Draw tokens from the model's distribution."""
-    temperature: float = 1.0
-    """What logits are divided by before a token is drawn."""
-    top_k: int = 0
-    """Draw among so many of the likeliest tokens; 0 for all."""
-    top_p: float = 1.0
-    """Draw among the fewest likeliest tokens that hold this share of the probability."""
-    seed: int = 0
-    """Of what is drawn."""
-    precision: str = "float32"
-    """float32, bf16 or, for a model of ours or a T5 on a CPU, int8."""
 
 
 @dataclass(frozen=True, kw_only=True)

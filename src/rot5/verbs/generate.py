@@ -6,26 +6,16 @@ from rot5.config import GenerateTextConfig
 from rot5.data.files import SEPARATOR, texts_given
 from rot5.errors import UserError
 from rot5.generate.answers import write_texts
-from rot5.generate.settings import GenerateConfig, problems
+from rot5.generate.settings import problems
 from rot5.load import load
 
 
 def run(config: GenerateTextConfig) -> None:
     """Print the answer to each text as it is, answers apart as texts are."""
-    settings = GenerateConfig(
-        max_new_tokens=config.max_new_tokens,
-        num_beams=config.num_beams,
-        do_sample=config.do_sample,
-        temperature=config.temperature,
-        top_k=config.top_k,
-        top_p=config.top_p,
-        seed=config.seed,
-        precision=config.precision,
-    )
-    if found := problems(settings):
+    if found := problems(config):
         raise UserError("; ".join(found))
     texts = texts_given(config.input)
     loaded = load(config.model)
     if config.prefix is not None:
         loaded = replace(loaded, prefix=config.prefix)
-    print(f"\n{SEPARATOR}\n".join(write_texts(loaded, texts, settings)))
+    print(f"\n{SEPARATOR}\n".join(write_texts(loaded, texts, config)))
