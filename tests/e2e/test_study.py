@@ -221,6 +221,8 @@ def test_stages_models_that_were_there_and_tasks(place, rot5):
     assert experts["init"] == small["out"] and small["train"]["epochs"] == experts["train"]["epochs"]
 
     InThisProcess.started.clear()
+    again = rot5(*COMMAND)
+    assert again.code == 0 and InThisProcess.started == [] and results() == found, again.err
     run = Path(experts["out"])
     shutil.copytree(run, "elsewhere")
     tuned = {"init": "elsewhere", **study["variants"]["grown"]["stages"]["tuned"]["finetune"]}

@@ -92,11 +92,15 @@ def verdict(difference: Interval, sign: int) -> str:
 def compare(chains: Mapping[str, Sequence[Chain]], counterparts: Mapping[str, str]) -> dict[str, Any]:
     """Figures of every variant over its seeds, and their differences from its counterpart's, seed by seed.
 
-    `chains` holds finished runs alone. Differences are paired: variants of one corpus see the same data in the same
+    `chains` holds finished runs alone. What two variants share, as a pretraining that both are tuned from, is no
+    difference. Differences are paired: variants of one corpus see the same data in the same
     order with the same seed. Returns `{"variants": {name: {metric: {"mean", "low", "high", "values"}}}, "differences":
     {name: {metric: {"mean", "low", "high", "verdict", "seeds"}}}, "tasks": as variants, of every task}`.
     """
     found = {name: {each.seed: figures(each) for each in of_one} for name, of_one in chains.items() if of_one}
+    made = {
+        name: {stage: run.name for each in of_one for stage, run in evaluated(each)} for name, of_one in chains.items()
+    }
     tasks = {name: [task_figures(each) for each in of_one] for name, of_one in chains.items() if of_one}
     differences: dict[str, dict] = {}
     for name, by_seed in found.items():
@@ -104,6 +108,7 @@ def compare(chains: Mapping[str, Sequence[Chain]], counterparts: Mapping[str, st
             differences[name] = {
                 key: each
                 for key in _keys(by_seed.values())
+                if made[name].get(stage := key.split("/")[0]) != made[other].get(stage)
                 if (each := _difference(key, by_seed, found[other])) is not None
             }
     return {

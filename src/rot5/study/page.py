@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rot5.config import EvaluateConfig
 from rot5.report import sections
 from rot5.report.charts import Chart, Point, Series, line_chart
 from rot5.report.frame import Section, header, in_sections, write_html
@@ -21,6 +22,7 @@ from rot5.study.compare import metric
 from rot5.study.runs import Chain
 from rot5.study.runs import Run as Made
 from rot5.study.variant import VERBS
+from rot5.train.run_folder import RunFolder
 
 LOSS = "bits per byte"
 
@@ -169,14 +171,14 @@ def result_rows(results: Mapping[str, Any], finished: Finished) -> list[dict]:
     for name, figures in results["variants"].items():
         first = finished[name][0]
         runs = [Run(name, run.folder) for run in first.of("pretrain") or first.trained]
-        steps, tokens = ([run.last(key) or 0 for run in runs] for key in ("step", "story_tokens"))
+        steps, tokens = ([int(run.last(key) or 0) for run in runs] for key in ("step", "story_tokens"))
         paces = results["paces"][name]
         rows.append(
             {
                 "variant": name,
-                "parameters": Run(name, first.last.folder).parameters,
-                "steps": sum(steps),
-                "story_tokens": sum(tokens),
+                "parameters": Run(name, model_folder(first)).parameters,
+                "steps": sum(steps) or None,
+                "story_tokens": sum(tokens) or None,
                 "ratio": fmean(pace["ratio"] for pace in paces) if paces else None,
                 "seconds": sum(n * pace["seconds"] for n, pace in zip(steps, paces, strict=True)) if paces else None,
                 "seeds": len(finished[name]),
@@ -200,6 +202,12 @@ def difference_rows(results: Mapping[str, Any]) -> list[dict]:
         for name, figures in results["differences"].items()
         for key, found in figures.items()
     ]
+
+
+def model_folder(chain: Chain) -> RunFolder:
+    """The run that a chain's model came out of, here or elsewhere."""
+    config = chain.last.config
+    return RunFolder(Path(config.model)) if isinstance(config, EvaluateConfig) else chain.last.folder
 
 
 def task_columns(results: Mapping[str, Any]) -> list[Column]:

@@ -9,7 +9,7 @@ from rot5.config import EvaluateConfig
 from rot5.errors import UserError
 from rot5.folders import write_json
 from rot5.recipes import defaults
-from rot5.study.variant import VERBS
+from rot5.study.variant import PLACES, VERBS
 from rot5.train.run_folder import difference, filled
 
 RECORD = "study.json"
@@ -21,7 +21,10 @@ def check_unchanged(out: Path, meaning: Mapping[str, Any], accept: bool) -> set[
 
     New ones may come and old ones go. Raises UserError that names every change of one that is in both, unless `accept`.
     """
-    usual = {verb: defaults(kind) for verb, kind in (VERBS | {JUDGED: EvaluateConfig}).items()}
+    usual = {
+        verb: {key: value for key, value in defaults(kind).items() if key not in PLACES}
+        for verb, kind in (VERBS | {JUDGED: EvaluateConfig}).items()
+    }
     before = {name: _filled(found, usual) for name, found in _remembered(out).items()}
     now = json.loads(json.dumps(meaning))
     changes = {name: difference(before[name], now[name]) for name in now if name in before}

@@ -23,7 +23,7 @@ from rot5.evaluate.tasks import mean_score
 from rot5.model.settings import resolve
 from rot5.recipes import defaults, merged, read
 from rot5.study.budget import with_budget
-from rot5.study.variant import VERBS, Variant, as_yaml
+from rot5.study.variant import PLACES, VERBS, Variant, as_yaml
 from rot5.train.run_folder import RunFolder
 from rot5.train.settings import FREE
 
@@ -31,8 +31,6 @@ DATA = ("corpus", "pairs", "validation", "data")
 """Settings that name prepared data: a run is known by what is in it, not by where it lies."""
 MODELS = ("init", "model", "teacher")
 """Settings that name a model."""
-PLACES = ("out", "cache")
-"""Settings that name where something is put."""
 POLL_SECONDS = 0.2
 LAST_LINES = 3
 

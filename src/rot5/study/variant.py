@@ -14,6 +14,10 @@ VERBS: dict[str, type] = {"pretrain": PretrainConfig, "finetune": FinetuneConfig
 """Verbs that train, in the order of a variant that names no stages."""
 
 
+PLACES = ("out", "cache")
+"""Settings that name where something is put: no part of what a variant means."""
+
+
 class Stage(NamedTuple):
     """One run of a variant's model, which begins with what the stage before has left."""
 

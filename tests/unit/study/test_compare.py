@@ -138,3 +138,15 @@ def test_a_model_is_known_by_its_last_stages_and_by_what_it_is_judged_on(chain, 
             "held-out: world/word": {"mean": 50.0, "low": None, "high": None, "values": [50.0]},
         }
     }
+
+
+def test_what_two_variants_share_is_no_difference(chain):
+    shared = chain("trunk", 0, 2.0).trained[0]
+    tuned = {name: chain(name, 0, bits).trained[0] for name, bits in (("base", 1.0), ("other", 0.5))}
+    chains = {
+        name: [
+            Chain(name, 0, (shared, Run("finetune", FinetuneConfig(pairs="", validation="", out=run.config.out))), {})
+        ]
+        for name, run in tuned.items()
+    }
+    assert set(compare(chains, {"other": "base"})["differences"]["other"]) == {"finetune/bits_per_byte", "finetune/R"}
