@@ -16,8 +16,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rot5.evaluate.facts import content
-from rot5.evaluate.summaries import reference_ceiling, score_summaries
+from rot5.evaluation.facts import content
+from rot5.evaluation.summaries import reference_ceiling, score_summaries
 from rot5.train.run_folder import RunFolder
 
 STEPS = 500

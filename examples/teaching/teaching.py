@@ -24,8 +24,8 @@ from nltk.stem import PorterStemmer
 from torch.nn import functional as F
 
 from rot5.data.tokenizer import build_tokenizer, prune_tokenizer, special_ids
-from rot5.evaluate.intervals import interval
-from rot5.evaluate.text_measures import bleu, bleu_statistics, exact_match
+from rot5.evaluation.intervals import interval
+from rot5.evaluation.text_measures import bleu, bleu_statistics, exact_match
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.model.presets import preset

@@ -16,7 +16,7 @@ from rot5.build import distilling as module
 from rot5.build.distilling import distilling
 from rot5.config import DistillConfig, FinetuneConfig
 from rot5.data.corpus import Corpus
-from rot5.load import load
+from rot5.loading import load
 from rot5.recipes import read
 from rot5.stages import read_stages
 from rot5.train.checkpoint import checkpoints

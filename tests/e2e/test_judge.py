@@ -11,9 +11,9 @@ from judge_server import GOOD, chat, serving, varied
 from transformers import GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
 
 from rot5.data.corpus import Corpus, documents
-from rot5.evaluate import completions, judge
-from rot5.evaluate.completion_measures import measure_completions
-from rot5.evaluate.rubric import Opening
+from rot5.evaluation import completions, judge
+from rot5.evaluation.completion_measures import measure_completions
+from rot5.evaluation.rubric import Opening
 
 KEY = "sk-not-to-be-seen-anywhere"
 PROMPTS = [

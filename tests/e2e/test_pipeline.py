@@ -13,7 +13,7 @@ from rot5 import config, recipes
 from rot5.cli import VERBS, run
 from rot5.data.corpus import Corpus, PairCorpus
 from rot5.data.storyworld import StoryWorld
-from rot5.load import load
+from rot5.loading import load
 from rot5.train.run_folder import RunFolder
 
 STORIES = "Tom had a red ball.\nHe lost it and was sad.\n<|endoftext|>\nA small dog ran home. It was happy."

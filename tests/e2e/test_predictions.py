@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from rot5.data.corpus import PairCorpus
-from rot5.evaluate.baselines import lead
-from rot5.evaluate.facts import content
-from rot5.evaluate.summaries import compare_predictions, score_summaries
+from rot5.evaluation.baselines import lead
+from rot5.evaluation.facts import content
+from rot5.evaluation.summaries import compare_predictions, score_summaries
 from rot5.train.run_folder import RunFolder
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rot5.load import load
+from rot5.loading import load
 from rot5.train.run_folder import RunFolder
 
 LOOP = {"steps": 2, "batch_rows": 2, "micro_batch_rows": 2, "evaluation_examples": 4}

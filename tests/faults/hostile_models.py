@@ -10,7 +10,7 @@ from faults import hostile
 from faults.world import Damage, World
 from safetensors.numpy import save
 
-from rot5.load import load
+from rot5.loading import load
 
 
 def make_model(world: World, draw: Random) -> Damage:

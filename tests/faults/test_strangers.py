@@ -11,7 +11,7 @@ import torch
 from rot5.data.corpus import Corpus
 from rot5.data.manifest import MANIFEST, SEAL
 from rot5.errors import UserError
-from rot5.load import load
+from rot5.loading import load
 from rot5.train.checkpoint import damage
 
 

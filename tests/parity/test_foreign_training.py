@@ -21,7 +21,7 @@ from rot5.build.jobs import Job
 from rot5.config import FinetuneConfig
 from rot5.data.corpus import PairCorpus
 from rot5.data.packing import PackConfig
-from rot5.load import Loaded
+from rot5.loading import Loaded
 from rot5.model.convert_t5 import weights_from_t5
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.train.losses import backward_step, to_tensors

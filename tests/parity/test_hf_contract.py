@@ -14,7 +14,7 @@ from tolerances import PARITY
 from transformers import AutoModelForSeq2SeqLM
 
 from rot5.errors import UserError
-from rot5.load import load
+from rot5.loading import load
 
 CHECKPOINTED = 1e-6
 """Float32, the same arithmetic made twice."""

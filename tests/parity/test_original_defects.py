@@ -21,7 +21,7 @@ from rot5.data.denoise import DenoiseConfig, Denoised
 from rot5.data.order import Order
 from rot5.data.ragged import Ragged
 from rot5.data.spans import corrupt, random_spans, span_counts
-from rot5.evaluate.likelihood import Likelihood, as_metrics, as_table
+from rot5.evaluation.likelihood import Likelihood, as_metrics, as_table
 from rot5.model import modeling_rot5
 from rot5.model.attention import Attention, Scope
 from rot5.model.backends import plan_sight

@@ -18,9 +18,9 @@ LAYERS = [
     {"folders", "ranks", "recipes"},
     {"runtime"},
     {"model", "data"},
-    {"train", "load"},
+    {"train", "loading"},
     {"generate", "export"},
-    {"evaluate", "distill", "inspect", "sizing"},
+    {"evaluation", "distill", "inspect", "sizing"},
     {"config"},
     {"build", "report"},
     {"verbs", "bench"},
@@ -70,7 +70,7 @@ def test_every_room_has_a_floor():
 
 
 def test_the_reader_of_facts_shares_nothing_with_the_generator():
-    for path in (SOURCE / "evaluate").glob("*.py"):
+    for path in (SOURCE / "evaluation").glob("*.py"):
         assert not any("storyworld" in module for module in imports(path)), path.name
 
 

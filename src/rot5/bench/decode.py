@@ -23,7 +23,7 @@ from rot5.data.tokenizer import build_tokenizer
 from rot5.errors import UserError
 from rot5.generate.answers import Engine
 from rot5.generate.settings import PRECISIONS, GenerateConfig
-from rot5.load import load
+from rot5.loading import load
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.model.settings import ModelConfig
 from rot5.report.charts import Chart, Series

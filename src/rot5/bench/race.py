@@ -21,8 +21,8 @@ from rot5.data.corpus import Corpus
 from rot5.data.denoise import DenoiseConfig
 from rot5.data.packing import PackConfig
 from rot5.data.tokenizer import byte_lengths, special_ids
-from rot5.evaluate.likelihood import Likelihood, as_metrics, measure_ids
-from rot5.load import Loaded
+from rot5.evaluation.likelihood import Likelihood, as_metrics, measure_ids
+from rot5.loading import Loaded
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.model.settings import ModelConfig
 from rot5.train.losses import Fields, to_tensors

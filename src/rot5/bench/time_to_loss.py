@@ -22,7 +22,7 @@ from rot5.config import BenchConfig
 from rot5.data.corpus import Corpus
 from rot5.data.manifest import data_fingerprint
 from rot5.errors import UserError
-from rot5.evaluate.intervals import over_seeds
+from rot5.evaluation.intervals import over_seeds
 from rot5.report.charts import Chart, Series
 from rot5.report.tables import Column, Table
 

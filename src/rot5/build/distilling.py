@@ -24,7 +24,7 @@ from rot5.distill.cache import Block, Column, TeacherCache
 from rot5.distill.rows import TaughtRows
 from rot5.distill.teacher import chunk_likelihoods, likeliest_tokens, tokenizer_fingerprint, weights_fingerprint
 from rot5.errors import UserError, nearest
-from rot5.load import Loaded, load
+from rot5.loading import Loaded, load
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.model.shrinking import SHRINKABLE, with_layers
 from rot5.runtime import resolved_precision

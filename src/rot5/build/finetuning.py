@@ -22,7 +22,7 @@ from rot5.data.tokenizer import special_ids
 from rot5.errors import UserError
 from rot5.generate import settings as generate_settings
 from rot5.generate.settings import GenerateConfig
-from rot5.load import Loaded, load
+from rot5.loading import Loaded, load
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.train import settings as train_settings
 from rot5.train.adapters import Adapters

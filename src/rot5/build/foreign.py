@@ -24,8 +24,8 @@ from rot5.data.foreign import ForeignPairs
 from rot5.data.padding import PaddedRows
 from rot5.data.pairs import WholePairs
 from rot5.errors import UserError
-from rot5.evaluate.likelihood import measure_read
-from rot5.load import Loaded, as_ours, positions
+from rot5.evaluation.likelihood import measure_read
+from rot5.loading import Loaded, as_ours, positions
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.sizing.batch import padded_flops
 from rot5.train.losses import padded_loss

@@ -18,7 +18,7 @@ from rot5.data.corpus import Verification
 from rot5.data.packing import PackConfig
 from rot5.data.tokenizer import SpecialIds
 from rot5.errors import UserError
-from rot5.evaluate.likelihood import Likelihood, as_metrics, as_table
+from rot5.evaluation.likelihood import Likelihood, as_metrics, as_table
 from rot5.folders import complete_or_absent
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.recipes import command_line, defaults

@@ -6,7 +6,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast
 from rot5 import runtime
 from rot5.data.tokenizer import SpecialIds, fingerprint, padded_vocab_size, special_ids
 from rot5.errors import UserError
-from rot5.load import load
+from rot5.loading import load
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.growth import grow
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration

@@ -16,7 +16,7 @@ from rot5.data.manifest import data_fingerprint
 from rot5.data.mixture import Mixture
 from rot5.data.packing import PackConfig
 from rot5.data.tokenizer import SpecialIds, byte_lengths
-from rot5.evaluate.likelihood import Likelihood, measure
+from rot5.evaluation.likelihood import Likelihood, measure
 
 EVALUATION_SEED = 0
 """Seed of the masks of every evaluation, whatever the run's seed: runs are compared on the same targets."""

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from rot5 import ranks
 from rot5.build.scoring import score
 from rot5.data.batches import Batch, Examples, PackedRows, Rows
-from rot5.evaluate.likelihood import Likelihood
+from rot5.evaluation.likelihood import Likelihood
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.sizing.batch import batch_flops
 from rot5.train.losses import LossFunction, language_model_loss

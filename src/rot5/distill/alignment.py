@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rot5.errors import UserError
-from rot5.load import Loaded
+from rot5.loading import Loaded
 
 NOWHERE = -1
 """The end of a token behind which no piece of the text ends."""

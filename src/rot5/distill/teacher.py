@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from rot5.distill.alignment import NOWHERE, Spelled, align
 from rot5.errors import UserError
-from rot5.load import Loaded, positions
+from rot5.loading import Loaded, positions
 from rot5.model.cross_entropy import token_cross_entropy
 
 EXAMPLES_AT_ONCE = 16

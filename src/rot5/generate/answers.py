@@ -10,7 +10,7 @@ from rot5.generate.beams import beam_search
 from rot5.generate.decoder import Decoder
 from rot5.generate.queue import Queue
 from rot5.generate.settings import GenerateConfig
-from rot5.load import Loaded, as_ours
+from rot5.loading import Loaded, as_ours
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 from rot5.runtime import autocast
 

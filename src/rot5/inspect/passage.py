@@ -10,7 +10,7 @@ from rot5.errors import UserError
 from rot5.generate.answers import generate
 from rot5.generate.settings import GenerateConfig
 from rot5.inspect.tokens import Tokens, read_tokens
-from rot5.load import Loaded, as_ours, load
+from rot5.loading import Loaded, as_ours, load
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
 
 MOST_READ, MOST_WRITTEN = 512, 256

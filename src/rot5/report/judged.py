@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rot5.evaluate.rubric import AGE_GROUPS, DIMENSIONS
+from rot5.evaluation.rubric import AGE_GROUPS, DIMENSIONS
 from rot5.report.charts import STYLES
 from rot5.report.html import Html, element, join
 from rot5.report.runs import by_name

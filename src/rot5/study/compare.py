@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rot5.evaluate.intervals import Interval, over_seeds
-from rot5.evaluate.tasks import mean_score
+from rot5.evaluation.intervals import Interval, over_seeds
+from rot5.evaluation.tasks import mean_score
 from rot5.study.runs import Chain, Run
 
 SUMMARY_FIGURES = ("content_true", "content_covered", "rougeL", "bleu")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rot5.evaluate.intervals import over_seeds
+from rot5.evaluation.intervals import over_seeds
 from rot5.study.file import Study
 from rot5.study.runs import Chain
 

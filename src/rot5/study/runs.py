@@ -19,7 +19,7 @@ from typing import Any
 
 from rot5.config import EvaluateConfig, FinetuneConfig, PretrainConfig
 from rot5.data.mixture import corpus_fingerprint
-from rot5.evaluate.tasks import mean_score
+from rot5.evaluation.tasks import mean_score
 from rot5.model.settings import resolve
 from rot5.recipes import defaults, merged, read
 from rot5.study.budget import with_budget

@@ -27,13 +27,13 @@ from rot5.data.pairs import Pairs
 from rot5.data.sources import Pair
 from rot5.data.tokenizer import special_ids
 from rot5.errors import UserError
-from rot5.evaluate.answers import first_pairs, score_predictions, timed_summaries
-from rot5.evaluate.likelihood import as_table, measure_texts
-from rot5.evaluate.predictions import read_predictions
-from rot5.evaluate.spelled import measure_spelled
+from rot5.evaluation.answers import first_pairs, score_predictions, timed_summaries
+from rot5.evaluation.likelihood import as_table, measure_texts
+from rot5.evaluation.predictions import read_predictions
+from rot5.evaluation.spelled import measure_spelled
 from rot5.folders import sole, write_json
 from rot5.generate.settings import GenerateConfig, problems
-from rot5.load import Loaded, load
+from rot5.loading import Loaded, load
 from rot5.report.tables import (
     CLAIM_COLUMNS,
     COMPARED_COLUMNS,

@@ -6,7 +6,7 @@ from rot5.config import ExportConfig
 from rot5.errors import UserError
 from rot5.export import AUTO_MAP, own_sources, portable_files
 from rot5.folders import complete_or_absent
-from rot5.load import load
+from rot5.loading import load
 
 
 def run(config: ExportConfig) -> None:

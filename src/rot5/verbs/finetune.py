@@ -9,10 +9,10 @@ from rot5.build.finetuning import finetuning
 from rot5.build.jobs import Job, complete
 from rot5.config import FinetuneConfig
 from rot5.data.corpus import PairCorpus
-from rot5.evaluate.answers import evaluate_summaries
+from rot5.evaluation.answers import evaluate_summaries
 from rot5.folders import sole
 from rot5.generate.settings import GenerateConfig
-from rot5.load import load
+from rot5.loading import load
 from rot5.report.page import write_report
 from rot5.train.samples import write_samples
 from rot5.verbs.evaluate import show

@@ -7,7 +7,7 @@ from rot5.data.files import SEPARATOR, texts_given
 from rot5.errors import UserError
 from rot5.generate.answers import write_texts
 from rot5.generate.settings import problems
-from rot5.load import load
+from rot5.loading import load
 
 
 def run(config: GenerateTextConfig) -> None:

@@ -10,11 +10,11 @@ from rich.console import Console
 from rot5.config import JudgeConfig
 from rot5.data.corpus import Corpus, documents
 from rot5.errors import UserError
-from rot5.evaluate import completions, judge, rubric
-from rot5.evaluate.completion_measures import measure_completions
-from rot5.evaluate.completions import SampleConfig
-from rot5.evaluate.judge import Answers, Endpoint, Judge
-from rot5.evaluate.rubric import Grades, Opening
+from rot5.evaluation import completions, judge, rubric
+from rot5.evaluation.completion_measures import measure_completions
+from rot5.evaluation.completions import SampleConfig
+from rot5.evaluation.judge import Answers, Endpoint, Judge
+from rot5.evaluation.rubric import Grades, Opening
 from rot5.folders import LOCK, sole, write_json
 from rot5.report.judged import (
     AGE_COLUMNS,

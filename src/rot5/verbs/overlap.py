@@ -8,8 +8,8 @@ from rot5.config import OverlapConfig
 from rot5.data.corpus import Corpus, PairCorpus, documents
 from rot5.data.manifest import MANIFEST, read_manifest
 from rot5.errors import UserError
-from rot5.evaluate.overlap import RUN, overlaps
-from rot5.evaluate.text_measures import cut_words
+from rot5.evaluation.overlap import RUN, overlaps
+from rot5.evaluation.text_measures import cut_words
 from rot5.folders import write_json
 
 

@@ -12,7 +12,7 @@ from rot5.config import PretrainConfig
 from rot5.folders import sole
 from rot5.generate.answers import generate
 from rot5.generate.settings import GenerateConfig
-from rot5.load import load
+from rot5.loading import load
 from rot5.report.page import write_report
 from rot5.train.samples import write_samples
 

@@ -11,9 +11,9 @@ from rot5.data.difficulty import parts_by, rarity
 from rot5.data.preparing import prepare
 from rot5.data.tokenizer import special_ids
 from rot5.errors import UserError, nearest
-from rot5.evaluate.likelihood import measure_ids
+from rot5.evaluation.likelihood import measure_ids
 from rot5.folders import complete_or_absent, write_json
-from rot5.load import load
+from rot5.loading import load
 
 MEASURES = ("length", "vocabulary", "loss")
 EXAMPLES_AT_ONCE = 16

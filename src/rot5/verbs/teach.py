@@ -18,12 +18,12 @@ from rot5.data.manifest import data_fingerprint
 from rot5.data.preparing import prepare_pairs
 from rot5.data.sources import Pair
 from rot5.errors import UserError
-from rot5.evaluate.likelihood import measure_texts
+from rot5.evaluation.likelihood import measure_texts
 from rot5.folders import locked, write_text
 from rot5.generate.answers import write_texts
 from rot5.generate.settings import GenerateConfig
 from rot5.generate.settings import problems as generate_problems
-from rot5.load import Loaded, load
+from rot5.loading import Loaded, load
 
 INPUTS_AT_ONCE = 256
 EXAMPLES_AT_ONCE = 16

@@ -10,7 +10,7 @@ from rot5.distill import alignment
 from rot5.distill.alignment import NOWHERE, Spelled, align, spell
 from rot5.distill.teacher import chunk_likelihoods
 from rot5.errors import UserError
-from rot5.load import Loaded, load
+from rot5.loading import Loaded, load
 
 WORDS = ["once", "Mia", "dog", " ", "  ", "\n", "lost", "naïve", "🐕‍🦺", "日本", "é", "'", ",", "!", "x7", "unfindable"]
 TEXTS = st.one_of(

@@ -20,7 +20,7 @@ def subject(tokenizer, tiny_model) -> Callable:
     """Makes a small model of ours to look into, its settings replaced by keyword."""
     from rot5.data.tokenizer import special_ids
     from rot5.inspect.passage import as_subject
-    from rot5.load import Loaded
+    from rot5.loading import Loaded
 
     ids = special_ids(tokenizer)
     named = {"pad_token_id": ids.pad, "eos_token_id": ids.eos, "decoder_start_token_id": ids.decoder_start}

@@ -8,7 +8,7 @@ from transformers import BartConfig, BartForConditionalGeneration, T5Config, T5F
 from rot5.errors import UserError
 from rot5.inspect.attention import attention_maps
 from rot5.inspect.passage import MOST_READ, as_subject, read_passage
-from rot5.load import Loaded
+from rot5.loading import Loaded
 
 VARIANTS = {
     "rope": {},

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from rot5.config import EvaluateConfig, FinetuneConfig, PretrainConfig
-from rot5.evaluate.intervals import Interval
+from rot5.evaluation.intervals import Interval
 from rot5.study.compare import compare, figures, metric, verdict
 from rot5.study.reach import shares
 from rot5.study.runs import Chain, Run

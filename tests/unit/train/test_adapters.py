@@ -13,7 +13,7 @@ from rot5.build.finetuning import finetuning
 from rot5.build.jobs import complete
 from rot5.config import FinetuneConfig
 from rot5.errors import UserError
-from rot5.load import load
+from rot5.loading import load
 from rot5.model.settings import ModelConfig
 from rot5.train.adapters import Adapters
 from rot5.train.checkpoint import checkpoints
