@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import count, islice
 from random import Random
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from rot5.errors import UserError
 
 PLAIN, SHOTS, RATIONALE = FORMATS = ("plain", "shots", "rationale")
 BLOCK = 1024
-"""Examples in which every task has its share, up to one."""
+"""Examples in which every task has its share, up to one; and items of a task whose places are found at once."""
 
 
 SAY_WHY = "\nSay why, then answer."
@@ -66,24 +67,27 @@ def first_examples(
 ) -> Iterator[TaskExample]:
     """The first `most` examples of every task that fit, task by task: what models are judged on."""
     for task in tasks:
-        yield from islice(_round(task, 0, formats, seed, fits), most)
+        yield from islice(_round(task, _Shuffled(task, seed), 0, formats, seed, fits), most)
 
 
 def _endless(task: Task, formats: FormatsConfig, seed: int, fits: Fits) -> Iterator[TaskExample]:
+    shuffled = _Shuffled(task, seed)
     for number in count():
         found = False
-        for example in _round(task, number, formats, seed, fits):
+        for example in _round(task, shuffled, number, formats, seed, fits):
             found = True
             yield example
         if not found:
             raise UserError(f"{task.name}: no example fits rows of these lengths: set longer ones, or leave it out")
 
 
-def _round(task: Task, number: int, formats: FormatsConfig, seed: int, fits: Fits) -> Iterator[TaskExample]:
+def _round(
+    task: Task, shuffled: "_Shuffled", number: int, formats: FormatsConfig, seed: int, fits: Fits
+) -> Iterator[TaskExample]:
     """Every item of a task once, those that do not fit left out."""
     size = len(task.items)
     for place in range(number * size, (number + 1) * size):
-        if example := _example(task, place, formats, seed, fits):
+        if example := _example(task, shuffled, place, formats, seed, fits):
             yield example
 
 
@@ -95,10 +99,12 @@ def _which(rates: Sequence[float], count: int, seed: int) -> list[int]:
     return np.searchsorted(ends, (within + 0.5) / BLOCK, side="right").tolist()
 
 
-def _example(task: Task, number: int, formats: FormatsConfig, seed: int, fits: Fits) -> TaskExample | None:
+def _example(
+    task: Task, shuffled: "_Shuffled", number: int, formats: FormatsConfig, seed: int, fits: Fits
+) -> TaskExample | None:
     """Example `number` of a task; none if it does not fit."""
     draw = Random(f"{seed} {task.name} {number}")
-    item = _item(task, number, seed)
+    item = shuffled[number]
     asked = draw.choice(task.templates.inputs)
     kind = draw.choices((PLAIN, SHOTS, RATIONALE), (formats.plain, formats.shots, formats.rationale))[0]
     if kind == RATIONALE and not task.templates.rationales:
@@ -110,7 +116,7 @@ def _example(task: Task, number: int, formats: FormatsConfig, seed: int, fits: F
         return None
     if kind == SHOTS:
         shown, wanted = "", draw.randint(1, formats.most_shots)
-        others = (_item(task, number + 1 + ahead, seed) for ahead in range(len(task.items)))
+        others = (shuffled[number + 1 + ahead] for ahead in range(len(task.items)))
         for other in islice((other for other in others if other is not item), wanted):
             more = f"{shown}{fill(asked, other).strip()}\n{fill(answered, other)}\n\n"
             if not fits(more + text, target):
@@ -122,7 +128,22 @@ def _example(task: Task, number: int, formats: FormatsConfig, seed: int, fits: F
     return TaskExample(text, target, answers, task.name, task.templates.metric, kind)
 
 
-def _item(task: Task, number: int, seed: int) -> Item:
-    """Item `number` of a task in the order of its shuffled rounds."""
-    own = seed + zlib.crc32(task.name.encode())
-    return task.items[int(visit([number], len(task.items), own, shuffle=True)[0])]
+class _Shuffled:
+    """The items of a task in the order of its shuffled rounds, without end.
+
+    Places are found a block at a time, which takes hardly longer than one. Two blocks are kept: shots look ahead of
+    their example, over the end of its block.
+    """
+
+    def __init__(self, task: Task, seed: int) -> None:
+        self._items = task.items
+        self._seed = seed + zlib.crc32(task.name.encode())
+        self._block = lru_cache(maxsize=2)(self._found)
+
+    def __getitem__(self, number: int) -> Item:
+        block, within = divmod(number, BLOCK)
+        return self._items[self._block(block)[within]]
+
+    def _found(self, block: int) -> list[int]:
+        numbers = np.arange(block * BLOCK, (block + 1) * BLOCK)
+        return visit(numbers, len(self._items), self._seed, shuffle=True).tolist()

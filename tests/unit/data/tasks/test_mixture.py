@@ -1,10 +1,13 @@
 """Mixtures of tasks: shares, formats, held-out tasks, sources of others, and faults of their authors in one line."""
 
+import hashlib
 import json
+import zlib
 from collections import Counter
 
 import pytest
 
+from rot5.data.order import visit
 from rot5.data.tasks.examples import SAY_WHY, examples, first_examples, shares
 from rot5.data.tasks.mixture import FormatsConfig, MixtureConfig, Task, read_mixture, tasks_of
 from rot5.data.tasks.templates import Templates, final_answer, read_templates
@@ -34,6 +37,22 @@ def test_shares_go_by_size_up_to_the_cap_and_by_temperature():
     assert shares(tasks, 0, 2.0) == pytest.approx([1 / 4, 3 / 4])
     found = Counter(each.task for each in examples(tasks, mixture(), 4096, 0, whatever))
     assert abs(found["a"] - 409.6) <= 4
+
+
+def test_places_found_in_blocks_are_those_of_one_number_at_a_time():
+    found = [each.input for each in examples([task("a", 700)], mixture(), 2100, 3, whatever)]
+    for number in (0, 699, 700, 1023, 1024, 1025, 2047, 2048, 2099):
+        (place,) = visit([number], 700, 3 + zlib.crc32(b"a"), shuffle=True)
+        assert found[number] == f"a{place}?"
+
+
+def test_the_examples_of_a_mixture_never_change():
+    """Shots look ahead over ends of blocks. The digest is of what was mixed before places were found in blocks."""
+    tasks = [task("a", 700), task("b", 5), task("c", 1)]
+    formats = FormatsConfig(plain=1, shots=2)
+    found = list(examples(tasks, mixture(formats=formats), 2500, 3, whatever))
+    assert any(each.format == "shots" for each in found)
+    assert hashlib.sha256(repr(found).encode()).hexdigest()[:16] == "ec9abe2b246b9862"
 
 
 def test_every_item_comes_once_in_a_round_and_rounds_differ():
