@@ -4,6 +4,7 @@ Everything is in bytes. Weights, gradients and optimizer state are float32; matr
 autocast. What autograd keeps was read off the modules of `rot5.model` one by one, and a test counts it.
 """
 
+import math
 from typing import NamedTuple
 
 from rot5.errors import UserError, nearest
@@ -160,11 +161,10 @@ def optimizer_state(shape: Rot5Config, name: str) -> tuple[float, float]:
 
     AdamW keeps two numbers per weight; RMS-scaled AdamW as well, and makes two more for the group it moves; Adafactor a
     row and a column per matrix, and one for what is no matrix; Muon one for the matrices inside layers, and AdamW's two
-    for the rest, experts among it. Raises UserError for an unknown name.
+    for the rest. Raises UserError for an unknown name.
     """
     counts, layers = parameter_counts(shape), [size for layer in layer_matrices(shape) for size in layer]
     matrices = sum(rows * columns * stored for rows, columns, stored in layers)
-    flat = sum(rows * columns for rows, columns, stored in layers if stored == 1)
     table = shape.vocab_size * shape.d_model
     largest = max(table, *(rows * columns * stored for rows, columns, stored in layers))
     factors = sum((rows + columns) * stored for rows, columns, stored in layers)
@@ -173,7 +173,7 @@ def optimizer_state(shape: Rot5Config, name: str) -> tuple[float, float]:
         "adamw": (2 * counts.total, 0),
         "adamw_rms": (2 * counts.total, 2 * max(matrices, counts.total - matrices)),
         "adafactor": (factors + counts.non_embedding - matrices, 2 * largest),
-        "muon": (flat + 2 * (counts.total - flat), 2 * max(rows * columns for rows, columns, _ in layers)),
+        "muon": (matrices + 2 * (counts.total - matrices), 2 * max(math.prod(each) for each in layers)),
     }
     if name not in found:
         raise UserError(f"optimizer {name!r} is unknown: {nearest(name, found)}")

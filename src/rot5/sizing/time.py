@@ -140,8 +140,11 @@ def update_flops(shape: Rot5Config, optimizer: str) -> float:
     """Operations of the matrix products in an update: Muon's iterations on every matrix inside the layers."""
     if optimizer != "muon":
         return 0.0
-    sides = [sorted((each.rows, each.columns)) for layer in layer_matrices(shape) for each in layer if each.stored == 1]
-    return float(MUON_ITERATIONS * sum(4 * short**2 * long + 2 * short**3 for short, long in sides))
+    flops = 0
+    for rows, columns, stored in (each for layer in layer_matrices(shape) for each in layer):
+        short, long = sorted((rows, columns))
+        flops += stored * (4 * short**2 * long + 2 * short**3)
+    return float(MUON_ITERATIONS * flops)
 
 
 def step_seconds(

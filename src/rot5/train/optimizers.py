@@ -11,6 +11,7 @@ from torch.distributed.tensor import DTensor, Replicate
 
 from rot5.model.moe import Router
 from rot5.model.positions import RelativeBias
+from rot5.train.muon import StackedMuon
 from rot5.train.settings import OptimizerConfig
 
 SMALLEST_SCALE = 1e-3
@@ -166,24 +167,22 @@ def muon(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     """Muon for the matrices inside the layers, AdamW for the rest; both share lr and decay.
 
     Muon (kellerjordan.github.io/posts/muon) moves a matrix by its orthogonalised momentum, here scaled to the RMS of
-    AdamW's steps (arXiv:2502.16982). AdamW keeps what is no matrix from activations to activations (tables, norms, the
-    router, the head) and the three-dimensional tensors of experts, as torch's Muon takes two dimensions only.
+    AdamW's steps (arXiv:2502.16982); of an expert layer's stack every matrix for itself. AdamW keeps what is no matrix
+    from activations to activations: tables, norms, the router, the head.
     """
     decayed, undecayed = _split(model)
     apart = {id(module.weight) for module in model.modules() if isinstance(module, Router)}
     apart |= {id(parameter) for name, parameter in model.named_parameters() if name == "lm_head.weight"}
-    matrices = [parameter for parameter in decayed if parameter.ndim == 2 and id(parameter) not in apart]
-    chosen = {id(parameter) for parameter in matrices}
-    rest = [parameter for parameter in decayed if id(parameter) not in chosen]
-    inner = torch.optim.Muon(
-        matrices,
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        momentum=config.momentum,
-        adjust_lr_fn="match_rms_adamw",
-    )
-    others = _groups(rest, undecayed, config)  # adapters are matrices all
-    return Together(inner, _fused_adamw(others, config)) if others else Together(inner)
+    inner = [parameter for parameter in decayed if id(parameter) not in apart]
+    rest = [parameter for parameter in decayed if id(parameter) in apart]
+    flat, stacked = ([parameter for parameter in inner if parameter.ndim == ndim] for ndim in (2, 3))
+    rates = {"lr": config.lr, "weight_decay": config.weight_decay, "momentum": config.momentum}
+    parts: list[torch.optim.Optimizer] = [torch.optim.Muon(flat, **rates, adjust_lr_fn="match_rms_adamw")]
+    if stacked:
+        parts.append(StackedMuon(stacked, **rates))
+    if others := _groups(rest, undecayed, config):  # adapters are matrices all
+        parts.append(_fused_adamw(others, config))
+    return Together(*parts)
 
 
 OPTIMIZERS = {"muon": muon, "adamw": adamw, "adamw_rms": adamw_rms, "adafactor": adafactor}

@@ -11,8 +11,8 @@ class OptimizerConfig:
     """How weights move. Every optimizer decays matrices alone."""
 
     name: str = "muon"
-    """muon (matrices inside the layers by Muon, the rest by AdamW); adamw (arXiv:1711.05101); adamw_rms (AdamW with
-    steps relative to the RMS of each tensor, as in nanoT5); or adafactor (arXiv:1804.04235)."""
+    """muon (matrices inside the layers, those of experts too, by Muon, the rest by AdamW); adamw (arXiv:1711.05101);
+    adamw_rms (AdamW with steps relative to the RMS of each tensor, as in nanoT5); or adafactor (arXiv:1804.04235)."""
     lr: float = 1e-2
     """Peak learning rate, reached after the warm-up. adamw wants less (try 2e-3); it means a share of the weights to
     adamw_rms (try 2e-2) and adafactor (try 1e-2)."""
