@@ -130,20 +130,31 @@ def _recipe_keys(value: dict, known: set[str], prefix: str = "") -> Iterator[str
             yield from _recipe_keys(inner, known, f"{dotted}.")
 
 
+class _Parser(ArgumentParser):
+    """A parser whose help ends with lines that are not wrapped."""
+
+    closing: str
+
+    def format_help(self) -> str:
+        return super().format_help() + self.closing
+
+
 @lru_cache(maxsize=32)
-def parser(config_class: type, verb: str) -> ArgumentParser:
+def parser(config_class: type, verb: str, closing: str = "") -> ArgumentParser:
     """A parser of flags and recipe files (`--config`) for one verb's settings; a study needs one many times."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    built = ArgumentParser(prog=f"rot5 {verb}", exit_on_error=False, description=config_class.__doc__)
+    built = _Parser(prog=f"rot5 {verb}", exit_on_error=False, description=config_class.__doc__)
+    built.closing = closing
     built.add_argument("--config", action="config", help="A recipe: a YAML file of the settings below.")
     built.add_class_arguments(config_class)
     return built
 
 
-def read(config_class: type[T], verb: str, argv: Sequence[str]) -> T:
+def read(config_class: type[T], verb: str, argv: Sequence[str], *, closing: str = "", example: str = "") -> T:
     """Settings of a verb: defaults, then recipes, then flags, in whatever order they come.
 
-    Raises UserError that names every unknown key.
+    `closing` stands at the end of the verb's help. Raises UserError that names every unknown key, or every setting that
+    is missing, with an example of the whole command.
     """
     known = set(keys(config_class))
     recipes, flags = _split(argv, _switches(config_class))
@@ -154,13 +165,15 @@ def read(config_class: type[T], verb: str, argv: Sequence[str]) -> T:
     unknown = [key for key in given if key not in known | {"help", "print_config"}]
     if unknown:
         raise UserError("; ".join(f"unknown setting {key!r}: {nearest(key, known)}" for key in unknown))
-    reader = parser(config_class, verb)
+    reader = parser(config_class, verb, closing)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             values = reader.instantiate(reader.parse_args([*(f"--config={path}" for path in recipes), *flags]))
     except Exception as error:  # besides ArgumentError all that a date or a number that is none can raise
-        raise UserError(f"rot5 {verb}: {_plain(str(error))}") from error
+        complaint = _plain(str(error))
+        shown = f"; for example: {example}" if example and "required" in complaint else ""
+        raise UserError(f"rot5 {verb}: {complaint}{shown}") from error
     return _settings(config_class, values, f"rot5 {verb}")
 
 
@@ -202,6 +215,7 @@ def _empty(settings: Any, prefix: str = "") -> Iterator[str]:
 
 
 _PLAIN = (
+    (r"the following arguments are required: (.*)$", r"required settings are missing: \1"),
     (r'Parser key "([^"]*)":', r"\1:"),
     (r"Problem with given class_path '[^']*': ", ""),
     (r"<class '(\w+)'>|typing\.", r"\1"),

@@ -14,7 +14,7 @@ import rot5
 SOURCE = Path(rot5.__file__).parent
 
 LAYERS = [
-    {"errors", "stopping"},
+    {"commands", "errors", "stopping"},
     {"folders", "ranks", "recipes"},
     {"runtime"},
     {"model", "data"},

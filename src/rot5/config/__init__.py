@@ -23,6 +23,7 @@ from rot5.config.training import (
     TeachConfig,
 )
 from rot5.config.use import (
+    CompletionConfig,
     EvaluateConfig,
     ExportConfig,
     GenerateTextConfig,
@@ -33,6 +34,7 @@ from rot5.config.use import (
 
 __all__ = [
     "BenchConfig",
+    "CompletionConfig",
     "DemoConfig",
     "DistillConfig",
     "DoctorConfig",

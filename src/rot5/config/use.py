@@ -143,3 +143,12 @@ class ExportConfig:
     """Put the modelling code in the folder too: it then loads where rot5 is not installed, by trust_remote_code."""
     overwrite: bool = False
     """Replace a model folder that is already there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompletionConfig:
+    """A script, for a shell to read, that completes verbs, settings and what they may be."""
+
+    shell: str
+    """bash, zsh or fish. In its start-up file: `eval "$(rot5 completion bash)"`, the same with zsh, or
+    `rot5 completion fish | source`."""
