@@ -24,7 +24,7 @@ LAYERS = [
     {"config"},
     {"build", "report"},
     {"verbs", "bench"},
-    {"demo", "study", "stages"},
+    {"demo", "study", "stages", "api"},
     {"cli"},
 ]
 """Rooms from the ground up; a room imports from lower layers and from itself."""

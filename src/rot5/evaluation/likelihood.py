@@ -83,12 +83,25 @@ def measure_ids(
     batch_examples: int,
 ) -> np.ndarray:
     """Nats float64[N] of target ids behind input ids; examples of like length are scored together, padded."""
-    nats = np.zeros(len(sources))
+    return np.array([each.sum() for each in token_nats(loaded, sources, answers, precision, batch_examples)])
+
+
+def token_nats(
+    loaded: Loaded,
+    sources: Sequence[Sequence[int]],
+    answers: Sequence[Sequence[int]],
+    precision: str,
+    batch_examples: int,
+) -> list[np.ndarray]:
+    """As `measure_ids`, token by token: float64[T] for the T tokens of each answer."""
+    nats = [np.zeros(0)] * len(sources)
     by_length = sorted(range(len(sources)), key=lambda n: len(sources[n]) + len(answers[n]))
     for first in range(0, len(by_length), batch_examples):
         chosen = by_length[first : first + batch_examples]
         logits, labels = loaded.logits([sources[n] for n in chosen], [answers[n] for n in chosen], precision)
-        nats[chosen] = token_cross_entropy(logits, labels).double().sum(dim=1).cpu().numpy()
+        rows = token_cross_entropy(logits, labels).double().cpu().numpy()
+        for n, row in zip(chosen, rows, strict=True):
+            nats[n] = row[: len(answers[n])]
     return nats
 
 

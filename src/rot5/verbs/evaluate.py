@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
@@ -61,6 +62,57 @@ MODES = {f"[{mode}]": mode for mode in ("R", "S", "X")}
 
 def run(config: EvaluateConfig) -> None:
     """Score the model or the predictions on the data and print the tables; the same command gives the same numbers."""
+    evaluation = write(config)
+    if not ranks.is_main():
+        return
+    if evaluation.seconds is not None:
+        print(f"{len(evaluation.samples or ()):,} summaries written in {evaluation.seconds:.1f} s")
+    show(evaluation.tables)
+
+
+class Evaluation(NamedTuple):
+    """What an evaluation says."""
+
+    tables: dict
+    """`likelihood` and `summaries`, as eval.json holds them."""
+    samples: list[dict] | None = None
+    """Texts beside their references, of pairs."""
+    seconds: float | None = None
+    """Of writing them."""
+
+
+def write(config: EvaluateConfig, loaded: Loaded | None = None) -> Evaluation:
+    """As `measure`, and write it down: into the run folder or `out`."""
+    asked = _asked(config)
+    target = RunFolder(_place(config))
+    _refuse_mixing(target, config)
+    with sole(target.path) if ranks.is_main() else nullcontext():
+        evaluation = _evaluated(config, asked, loaded)
+        if not ranks.is_main():
+            return evaluation
+        if evaluation.samples is not None:
+            write_samples(target.samples_file, evaluation.samples)
+        write_json(target.evaluation_file, target.evaluation() | {"system": _system(config)} | evaluation.tables)
+    return evaluation
+
+
+def measure(config: EvaluateConfig, loaded: Loaded | None = None) -> Evaluation:
+    """Score the model, which is `loaded` where it is there already, or the predictions, and write nothing."""
+    return _evaluated(config, _asked(config), loaded)
+
+
+class _Asked(NamedTuple):
+    """What an evaluation is of, all in order."""
+
+    data: str
+    kind: str
+    """text or pairs."""
+    run: RunFolder
+    """The model's, which need not exist."""
+    writing: GenerateConfig
+
+
+def _asked(config: EvaluateConfig) -> _Asked:
     settings = GenerateConfig(
         max_new_tokens=config.max_new_tokens, num_beams=config.num_beams, precision=config.precision
     )
@@ -85,32 +137,20 @@ def run(config: EvaluateConfig) -> None:
         raise UserError(f"{data} holds text: predictions are scored on pairs, made with `rot5 prepare --pairs`")
     if config.objective and kind == "pairs":
         raise UserError(f"objective {config.objective} masks text, and {data} holds pairs: leave it out")
-    out = _place(config)
-    _refuse_mixing(RunFolder(out), config)
-    with sole(out) if ranks.is_main() else nullcontext():
-        evaluation, samples = _evaluated(config, data, kind, settings, folder)
-        if not ranks.is_main():
-            return
-        target = RunFolder(out)
-        if samples is not None:
-            write_samples(target.samples_file, samples)
-        write_json(target.evaluation_file, target.evaluation() | {"system": _system(config)} | evaluation)
-    show(evaluation)
+    return _Asked(data, kind, folder, settings)
 
 
-def _evaluated(
-    config: EvaluateConfig, data: str, kind: str, settings: GenerateConfig, folder: RunFolder
-) -> tuple[dict, list[dict] | None]:
+def _evaluated(config: EvaluateConfig, asked: _Asked, loaded: Loaded | None) -> Evaluation:
     """The tables, and samples where summaries are judged; of data that is as it was written."""
-    if kind == "pairs":
-        pairs = PairCorpus.open(Path(data))
+    if asked.kind == "pairs":
+        pairs = PairCorpus.open(Path(asked.data))
         pairs.verify()
         if config.predictions:
             return _of_predictions(config, pairs)
-        return _of_pairs(config, load(config.model), pairs, settings)
-    loaded, corpus = load(config.model), Corpus.open(Path(data))
+        return _of_pairs(config, loaded or load(config.model), pairs, asked.writing)
+    loaded, corpus = loaded or load(config.model), Corpus.open(Path(asked.data))
     corpus.verify()
-    return {"likelihood": _of_text(config, loaded, corpus, folder)}, None
+    return Evaluation({"likelihood": _of_text(config, loaded, corpus, asked.run)})
 
 
 def show(evaluation: dict) -> None:
@@ -192,26 +232,23 @@ def _of_text(config: EvaluateConfig, loaded: Loaded, corpus: Corpus, folder: Run
     return as_table(score(loaded.model, everything, tokenizer, "auto"), examples.kind_names) | {"settings": told}
 
 
-def _of_predictions(config: EvaluateConfig, pairs: PairCorpus) -> tuple[dict, list[dict]]:
+def _of_predictions(config: EvaluateConfig, pairs: PairCorpus) -> Evaluation:
     predictions = read_predictions(Path(config.predictions))
     complete = len(predictions.texts) == len(pairs)
     chosen = first_pairs(pairs, len(pairs) if complete else config.summaries)
     predictions.check(chosen, len(pairs))
     against = _against(config, chosen, pairs)
     table, samples = score_predictions(pairs, chosen, predictions.texts, against, config.original_rouge)
-    return {"summaries": table | _files(config)}, samples
+    return Evaluation({"summaries": table | _files(config)}, samples)
 
 
-def _of_pairs(
-    config: EvaluateConfig, loaded: Loaded, pairs: PairCorpus, settings: GenerateConfig
-) -> tuple[dict, list[dict]]:
+def _of_pairs(config: EvaluateConfig, loaded: Loaded, pairs: PairCorpus, settings: GenerateConfig) -> Evaluation:
     ours = loaded.model.config.model_type == "rot5"
     if ours:
         pairs.check_tokenizer(loaded.tokenizer)
     chosen = first_pairs(pairs, config.summaries)
     against = _against(config, chosen, pairs)
     predictions, seconds = timed_summaries(loaded, chosen, settings)
-    print(f"{len(predictions):,} summaries written in {seconds:.1f} s")
     table, samples = score_predictions(pairs, chosen, predictions, against, config.original_rouge)
     evaluation: dict = {"summaries": table | _files(config)}
     if ours:
@@ -227,7 +264,7 @@ def _of_pairs(
         )
         evaluation["likelihood"] = as_table(scores, ("pairs",))
     evaluation["likelihood"]["settings"] = likelihood_settings(str(pairs.folder))
-    return evaluation, samples
+    return Evaluation(evaluation, samples, seconds)
 
 
 def _against(config: EvaluateConfig, chosen: Sequence[Pair], pairs: PairCorpus) -> list[str]:

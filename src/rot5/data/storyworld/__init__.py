@@ -62,12 +62,24 @@ from rot5.data.storyworld.compose import compose
 from rot5.data.storyworld.records import Record, write_instruct, write_jsonl
 from rot5.data.storyworld.world import Fact
 
-__all__ = ["Fact", "Record", "StoryWorld", "is_test", "write_instruct", "write_jsonl"]
+__all__ = ["Fact", "Record", "StoryWorld", "is_test", "nth", "write_instruct", "write_jsonl"]
 
 
 def is_test(n: int) -> bool:
     """Whether index n of the normal stream belongs to the test split."""
     return n % 10 in (1, 3, 7)
+
+
+def nth(split: str, n: int) -> int:
+    """The index of record n of a split: train, test, or held_out, which is a stream of its own.
+
+    >>> [nth("test", n) for n in range(4)], [nth("train", n) for n in range(4)]
+    ([1, 3, 7, 11], [0, 2, 4, 5])
+    """
+    if split == "held_out":
+        return n
+    own = [rest for rest in range(10) if is_test(rest) == (split != "train")]
+    return n // len(own) * 10 + own[n % len(own)]
 
 
 class StoryWorld:
