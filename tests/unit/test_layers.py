@@ -20,7 +20,7 @@ LAYERS = [
     {"model", "data"},
     {"train", "loading"},
     {"generate", "export"},
-    {"evaluation", "distill", "inspect", "sizing"},
+    {"evaluation", "distill", "inspect", "serve", "sizing"},
     {"config"},
     {"build", "report"},
     {"verbs", "bench"},

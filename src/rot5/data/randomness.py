@@ -55,7 +55,12 @@ def bits(seed: int, stream: int, examples: ArrayLike, counters: ArrayLike = 0) -
 
 def uniform(seed: int, stream: int, examples: ArrayLike, counters: ArrayLike = 0) -> NDArray[np.float64]:
     """A float64 in [0, 1) with 53 random bits for each (example, counter)."""
-    return (bits(seed, stream, examples, counters) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return keyed_uniform(example_keys(seed, stream, examples), counters)
+
+
+def keyed_uniform(keys: NDArray[np.uint64], counters: ArrayLike) -> NDArray[np.float64]:
+    """A float64 in [0, 1) with 53 random bits for each pair of a key and a counter."""
+    return (keyed_bits(keys, counters) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def below(limits: ArrayLike, seed: int, stream: int, examples: ArrayLike, counters: ArrayLike = 0) -> NDArray[np.int64]:

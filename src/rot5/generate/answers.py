@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 from rot5.errors import UserError
 from rot5.generate.beams import beam_search
 from rot5.generate.decoder import Decoder
-from rot5.generate.queue import Queue
+from rot5.generate.queue import decode
 from rot5.generate.settings import GenerateConfig
 from rot5.loading import Loaded, as_ours
 from rot5.model.modeling_rot5 import Rot5ForConditionalGeneration
@@ -42,7 +42,7 @@ class Engine:
             return []
         if config.num_beams > 1:
             return beam_search(self.decoder, inputs, self.start, self.ends, config, progress)
-        return Queue(self.decoder, inputs, self.start, self.ends, config, progress).run()
+        return decode(self.decoder, inputs, self.start, self.ends, config, progress)
 
 
 def generate(
@@ -60,12 +60,12 @@ def generate(
     """
     if empty := [index for index, each in enumerate(inputs) if not len(each)]:
         raise UserError(f"input {empty[0] + 1} has no tokens: give at least one")
-    if (ours := _for_the_engine(model)) is not None:
+    if (ours := for_the_engine(model)) is not None:
         return Engine(ours, config.precision)(inputs, config, progress)
     return _generate_theirs(model, inputs, pad, config, progress)
 
 
-def _for_the_engine(model: PreTrainedModel) -> Rot5ForConditionalGeneration | None:
+def for_the_engine(model: PreTrainedModel) -> Rot5ForConditionalGeneration | None:
     """The model, or the same function, where our engine answers as transformers would: a T5 whose generation
     configuration asks for more than ids, lengths and beams is left to those who know what."""
     if isinstance(model, Rot5ForConditionalGeneration):

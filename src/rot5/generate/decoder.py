@@ -49,6 +49,8 @@ class Caches:
         self.hidden_places = torch.zeros(slots, 1, 1, width, device=device, dtype=dtype)
         half = d // 2 if config.position_encoding == "rope" else 0
         self.turns = torch.zeros(2, slots, places, half, device=device, dtype=torch.complex64)
+        self.lengths = torch.zeros(slots, dtype=torch.int64, device=device)
+        """Of the inputs that are in the slots."""
         self.index()
 
     def index(self) -> None:
@@ -62,20 +64,33 @@ class Caches:
 
     def fill(self, slots: Sequence[int], memory: Memory, decoder: "Decoder") -> None:
         """Put inputs into slots; what their rows wrote before is never looked at."""
-        config, device = decoder.model.config, self.own.device
-        where, longest = torch.tensor(slots, device=device), memory.keys_values.shape[4]
+        where, longest = torch.tensor(slots, device=self.own.device), memory.keys_values.shape[4]
         self.cross[:, :, where, :, :longest] = memory.keys_values
-        lengths = torch.tensor(memory.lengths, device=device)
+        self.lengths[where] = torch.tensor(memory.lengths, device=self.own.device)
+        self._place(where, decoder)
+
+    def _place(self, where: torch.Tensor, decoder: "Decoder") -> None:
+        """Lay down for some slots (int64) where their inputs end and how positions turn."""
+        config, device, lengths = decoder.model.config, self.own.device, self.lengths[where]
         behind = torch.arange(self.width, device=device) >= lengths[:, None]
         self.hidden_places[where] = torch.zeros_like(behind, dtype=self.own.dtype).masked_fill_(
             behind, torch.finfo(self.own.dtype).min
         )[:, None, None]
         if config.position_encoding == "rope":
-            positions = torch.arange(self.places, device=device).expand(len(slots), self.places)
+            positions = torch.arange(self.places, device=device).expand(len(where), self.places)
             self.turns[0, where] = turns(positions, config, lengths)
             if config.cross_position_encoding == "continuous":
                 positions = positions + lengths[:, None]
             self.turns[1, where] = turns(positions, config, lengths)
+
+    def grown(self, slots: int, places: int, width: int, decoder: "Decoder") -> "Caches":
+        """Larger caches in which every slot holds what it holds here."""
+        larger, (_, _, rows, _, before, _) = Caches(decoder, slots, self.fan, places, width), self.own.shape
+        larger.own[:, :, :rows, :, :before] = self.own
+        larger.cross[:, :, : len(self.lengths), :, : self.width] = self.cross
+        larger.lengths[: len(self.lengths)] = self.lengths
+        larger._place(torch.arange(len(self.lengths), device=self.own.device), decoder)
+        return larger
 
     def narrow(self, width: int) -> None:
         """Give up places of inputs behind the first `width`: products copy what does not lie together, step by step."""
@@ -88,6 +103,7 @@ class Caches:
         rows = (slots[:, None] * self.fan + torch.arange(self.fan, device=slots.device)).flatten()
         self.own, self.cross = self.own.index_select(2, rows), self.cross.index_select(2, slots)
         self.hidden_places, self.turns = self.hidden_places[slots], self.turns.index_select(1, slots)
+        self.lengths = self.lengths[slots]
         self.index()
 
     def reorder(self, rows: torch.Tensor, answers: int) -> None:

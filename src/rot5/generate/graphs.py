@@ -4,11 +4,13 @@ No GPU has measured it yet; a test replays the same steps from graphs that the C
 """
 
 from collections.abc import Callable, Hashable
+from typing import Any
 
 import torch
 
-Step = Callable[[], torch.Tensor]
-"""Reads and writes tensors that stay where they are. Doing it twice in a row is as good as once."""
+Step = Callable[[], Any]
+"""Gives a tensor, or several; reads and writes tensors that stay where they are. Doing it twice in a row is as good as
+once."""
 
 
 def capture(step: Step) -> Step:
@@ -35,7 +37,7 @@ class Replays:
     def __init__(self) -> None:
         self._kept: dict[Hashable, Step] = {}
 
-    def __call__(self, kind: Hashable, step: Step) -> torch.Tensor:
+    def __call__(self, kind: Hashable, step: Step) -> Any:
         """Do the step as it was captured when one of its kind was first done."""
         if kind not in self._kept:
             self._kept[kind] = capture(step)

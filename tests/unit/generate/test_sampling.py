@@ -1,12 +1,14 @@
 """What is drawn follows the model's distribution, and depends on seed, row and place alone."""
 
 import random
+from collections.abc import Sequence
 
 import pytest
 import torch
 
 from rot5.generate.answers import generate
-from rot5.generate.sampling import distribution, draw
+from rot5.generate import sampling
+from rot5.generate.sampling import row_key
 from rot5.generate.settings import GenerateConfig
 
 LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0, 1.5]])
@@ -14,6 +16,15 @@ LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0, 1.5]])
 
 def config(**settings) -> GenerateConfig:
     return GenerateConfig(do_sample=True, **settings)
+
+
+def distribution(logits: torch.Tensor, settings: GenerateConfig) -> torch.Tensor:
+    return sampling.distribution(logits, [settings] * len(logits))
+
+
+def draw(logits: torch.Tensor, settings: GenerateConfig, numbers: Sequence[int], places: Sequence[int]) -> torch.Tensor:
+    keys = [row_key(settings.seed, number) for number in numbers]
+    return sampling.draw(logits, [settings] * len(logits), keys, places)
 
 
 @pytest.mark.parametrize(
