@@ -23,6 +23,7 @@ LAYERS = [
     {"evaluation", "distill", "inspect", "serve", "sizing"},
     {"config"},
     {"build", "report"},
+    {"page"},
     {"verbs", "bench"},
     {"demo", "study", "stages", "api"},
     {"cli"},

@@ -65,6 +65,6 @@ def _page(title: str, body: Html, style: str, script: str) -> Html:
         element("meta", name="color-scheme", content="light dark"),
         element("meta", http_equiv="Content-Security-Policy", content=policy),
         element("title", f"{title} · ROT5 report"),
-        element("style", Html(asset("style.css") + style)),
+        element("style", Html(asset("style.css") + asset("figures.css") + style)),
     )
     return Html(f"<!DOCTYPE html>\n{element('html', head, element('body', body, *scripts), lang='en')}\n")
