@@ -2,6 +2,8 @@
 
 import errno
 import importlib
+import itertools
+import json
 import os
 import signal
 import sys
@@ -53,8 +55,10 @@ def run(argv: list[str]) -> None:
     if name not in VERBS:
         raise UserError(f"unknown verb {name!r}: {nearest(name, VERBS)}")
     verb = VERBS[name]
-    if verb.bare and rest and (rest[0] == "-" or not rest[0].startswith("-")):
-        rest = [f"--{verb.bare}={rest[0]}", *rest[1:]]
+    bare = list(itertools.takewhile(lambda word: word == "-" or not word.startswith("-"), rest))
+    if verb.bare and bare:
+        count = len(bare) if verb.several else 1
+        rest = [f"--{verb.bare}={json.dumps(bare) if verb.several else bare[0]}", *rest[count:]]
     switches = {}
     if name in CONTINUABLE and not {"-h", "--help"} & set(rest):
         for key in SWITCHES:

@@ -16,6 +16,8 @@ class Verb(NamedTuple):
     bare: str | None
     summary: str
     examples: tuple[str, ...]
+    several: bool = False
+    """Whether more bare arguments may follow the first, for a setting that is a list."""
 
 
 VERBS = {
@@ -188,6 +190,15 @@ VERBS = {
         "model",
         "a model as a folder for transformers",
         ("rot5 export runs/mine/tuned --portable --out runs/mine/summarizer",),
+    ),
+    "serve": Verb(
+        USE,
+        "ServeConfig",
+        "rot5.verbs.serve",
+        "models",
+        "models that answer over HTTP, many requests at a time",
+        ("rot5 serve runs/mine/tuned", "rot5 serve runs/mine/tuned google/flan-t5-small --port 8080 --precision int8"),
+        several=True,
     ),
     "completion": Verb(
         USE,

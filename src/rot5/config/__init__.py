@@ -29,6 +29,7 @@ from rot5.config.use import (
     GenerateTextConfig,
     InspectConfig,
     JudgeConfig,
+    ServeConfig,
     SummarizeConfig,
 )
 
@@ -50,6 +51,7 @@ __all__ = [
     "PrepareConfig",
     "PretrainConfig",
     "ReportConfig",
+    "ServeConfig",
     "SortConfig",
     "StagesConfig",
     "StoriesConfig",

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from rot5.generate.settings import GenerateConfig
 from rot5.inspect.settings import AttributionConfig, NeuronConfig
+from rot5.serve.settings import ServerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +108,18 @@ class GenerateTextConfig(GenerateConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServeConfig(ServerConfig):
+    """Models that answer over HTTP, many requests at a time, on this machine unless `host` says otherwise."""
+
+    models: tuple[str, ...] = ()
+    """Run folders, model folders or hub names; of ours, or T5, Flan-T5 or mT5. Requests name one, or get the first."""
+    ui: bool = False
+    """Also show a page for people at the server's root."""
+    runs: str = "runs"
+    """Folder of runs that the page shows."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class InspectConfig:
     """A look inside a model at work on a text: attention, units, experts, what each layer tells, which words counted;
     as data and as one page."""
@@ -133,7 +146,7 @@ class InspectConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """A model and its tokenizer as a folder that transformers loads."""
+    """A model and its tokenizer as a folder that transformers loads, with a model card."""
 
     model: str
     """Run folder, model folder or hub name."""
@@ -141,6 +154,14 @@ class ExportConfig:
     """Folder to write; replaced if it is a model folder already and `overwrite` is set."""
     portable: bool = False
     """Put the modelling code in the folder too: it then loads where rot5 is not installed, by trust_remote_code."""
+    onnx: bool = False
+    """Put the model in the folder as ONNX graphs too, encoder and decoder, each checked against the model."""
+    licence: str = ""
+    """Of the weights, for the card, as the hub names it (apache-2.0); empty for the data's, where it is known."""
+    push: str = ""
+    """USER/NAME on the hub to upload the folder to, by your login there; empty for nowhere."""
+    private: bool = True
+    """Whether a repository that is made there is private."""
     overwrite: bool = False
     """Replace a model folder that is already there."""
 

@@ -9,6 +9,12 @@ from rot5.generate.settings import PRECISIONS
 TOKEN_VARIABLE = "ROT5_SERVE_TOKEN"
 """Environment variable of the bearer token: other users of a machine can read what stands on a command line."""
 
+LIMITS = (
+    *("slots", "waiting", "max_input_tokens", "max_new_tokens", "max_texts", "max_body_bytes"),
+    *("body_seconds", "request_seconds", "grace_seconds"),
+)
+"""Settings that clients are told."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServerConfig:
