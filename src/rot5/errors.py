@@ -8,10 +8,16 @@ LONGEST = 2000
 
 
 class UserError(ValueError):
-    """A mistake the user can mend. The command line prints it, which is one line, and exits with code 2."""
+    """A mistake the user can mend. The command line prints it, which is one line, and exits with code 2.
+
+    What a terminal would act on, quoted from a file perhaps, is spelled out.
+    """
 
     def __init__(self, complaint: str) -> None:
-        line = " ".join(complaint.splitlines())
+        line = "".join(
+            each if each.isprintable() else each.encode("unicode_escape").decode()
+            for each in " ".join(complaint.splitlines())
+        )
         super().__init__(line if len(line) <= LONGEST else f"{line[:LONGEST]} …")
 
 

@@ -34,6 +34,10 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
         sync(partial)
         os.replace(partial, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -43,6 +47,14 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write `value` as JSON, as `write_text` does."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def check_writable(path: Path, key: str) -> None:
+    """Raise UserError if what `--key` names cannot be a file: told before work is done whose result goes there."""
+    if path.is_dir():
+        raise UserError(f"--{key} {path} is a folder: name a file")
+    if any(parent.is_file() for parent in path.parents):
+        raise UserError(f"--{key} {path} lies below a file: name another place")
 
 
 def unfinished(path: Path) -> Path:

@@ -132,6 +132,8 @@ def load(name: str) -> Loaded:
     """
     logging.disable_progress_bar()
     folder = model_folder(name)
+    if Path(name).is_file():
+        raise UserError(f"{name} is a file: name a run folder, a model folder or a model of the hub")
     if Path(name).is_dir() and not (Path(folder) / "config.json").is_file():
         raise UserError(f"{name} holds no exported model (no export/ and no config.json in it): name a finished run")
     try:

@@ -51,6 +51,10 @@ def place(tmp_path, corpora, strangers, monkeypatch) -> Path:
     (tmp_path / "type.yaml").write_text("train: {steps: abc}\n")
     (tmp_path / "group.yaml").write_text("train: 3\n")
     (tmp_path / "torn.yaml").write_text("train: {steps: 3\n")
+    (tmp_path / "binary.txt").write_bytes(bytes(range(256)))
+    (tmp_path / "binary.csv").write_bytes(bytes(range(256)))
+    (tmp_path / "mixture.yaml").write_text("sources: {world: {format: storyworld, limit: 5}}\n")
+    (tmp_path / "stages.yaml").write_text("stages: {one: {pretrain: {corpus: stories, validation: validation}}}\n")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "mine.txt").write_text("not to be lost")
     (tmp_path / "broken-model").mkdir()
@@ -160,8 +164,13 @@ CASES = {
         ["'varlen' cannot drop attention weights", "dropout_rate (0.1)"],
     ),
     "no width": (f"{PRETRAIN} --model.d_model 0", ["d_model (0) must be at least 1"]),
+    "a text for a corpus": (PRETRAIN.replace("stories", "story.txt"), ["no corpus at story.txt", "prepare one"]),
     "no corpus": (PRETRAIN.replace("stories", "folder"), ["no corpus at folder", "prepare one"]),
-    "pairs for a corpus": (PRETRAIN.replace("stories", "pairs"), ["pairs holds pairs", "not documents"]),
+    "pairs for a corpus": (PRETRAIN.replace("stories", "pairs"), ["pairs holds pairs, not documents", "--pairs false"]),
+    "a corpus for pairs": (
+        FINETUNE.replace("--pairs pairs", "--pairs stories"),
+        ["stories holds documents, not pairs", "--pairs true"],
+    ),
     "validation of another tokenizer": (
         PRETRAIN.replace("--validation validation", "--validation few"),
         ["few was prepared with another tokenizer", "prepare it again"],
@@ -221,6 +230,80 @@ CASES = {
     "unknown benchmark": ("bench trin", ["unknown benchmark 'trin'", "did you mean train?"]),
     "page of benchmarks without a name": ("bench page", ["--markdown"]),
     "benchmark of nothing": ("bench train --rounds 0 --batch_rows 0", ["rounds 0", "batch_rows 0"]),
+    "benchmark of an unknown preset": ("bench train --preset mimi", ["unknown preset 'mimi'", "did you mean mini?"]),
+    "benchmark of pairs": ("bench train --corpus pairs", ["pairs holds pairs, not documents"]),
+    "benchmark without a validation corpus there": (
+        "bench time-to-loss --corpus stories --validation nowhere",
+        ["no corpus at nowhere"],
+    ),
+    "benchmark into a file": ("bench train --out story.txt", ["story.txt is a file: choose another folder"]),
+    "page of no benchmarks": ("bench page --out folder --markdown out.md", ["folder holds no figures", "measure some"]),
+    "page of benchmarks into a folder": (
+        "bench page --out folder --markdown folder",
+        ["--markdown folder is a folder: name a file"],
+    ),
+    "report into a folder": ("report folder --markdown folder", ["--markdown folder is a folder: name a file"]),
+    "report below a file": ("report folder --markdown story.txt/a.md", ["--markdown story.txt/a.md lies below a file"]),
+    "study into a folder": ("study nowhere.yaml --markdown folder", ["--markdown folder is a folder: name a file"]),
+    "study of no file": ("study nowhere.yaml", ["cannot read the recipe nowhere.yaml"]),
+    "study of bytes": ("study binary.txt", ["the recipe binary.txt is not UTF-8 text"]),
+    "study of a recipe": ("study keys.yaml", ["keys.yaml: unknown key 'train': did you mean pretrain?"]),
+    "stages of no file": ("stages nowhere.yaml --out out", ["cannot read the recipe nowhere.yaml"]),
+    "stages of a text": ("stages story.txt --out out", ["story.txt must hold settings as `key: value`"]),
+    "stages into a file": ("stages stages.yaml --out story.txt", ["story.txt is a file: choose another folder"]),
+    "mixture of a folder": ("mix folder --tokenizer stories --out out", ["cannot read the recipe folder"]),
+    "mixture over something": (
+        "mix mixture.yaml --tokenizer stories --out folder --resume",
+        ["folder exists and is not a corpus"],
+    ),
+    "mixture into a file": ("mix mixture.yaml --tokenizer stories --out story.txt", ["story.txt exists"]),
+    "mixture of no count": (
+        "mix mixture.yaml --tokenizer stories --out out --examples many",
+        ["examples: expected int, got 'many'"],
+    ),
+    "sorting pairs": ("sort pairs --out out", ["pairs holds pairs, not documents"]),
+    "sorting into something": ("sort stories --out folder", ["folder already exists"]),
+    "sorting by a model unnamed": ("sort stories --by loss --out out", ["needs a model", "--model"]),
+    "overlap with nothing": ("overlap validation --training folder", ["no corpus at folder"]),
+    "overlap into a folder": ("overlap validation --training stories --out folder", ["--out folder is a folder"]),
+    "overlap into something": (
+        "overlap validation --training stories --out keys.yaml",
+        ["keys.yaml holds something else than overlaps"],
+    ),
+    "text as a model": ("summarize story.txt --model story.txt", ["story.txt is a file", "model folder"]),
+    "corpus as a model": ("summarize story.txt --model stories", ["stories holds no exported model"]),
+    "text as a teacher": ("teach story.txt --pairs pairs --out out", ["story.txt is a file"]),
+    "teacher of a corpus": ("teach nowhere --pairs stories --out out", ["stories holds documents, not pairs"]),
+    "taught pairs over something": ("teach nowhere --pairs pairs --out folder", ["folder already exists"]),
+    "distilling by nothing": (f"distill{FINETUNE.removeprefix('finetune')} --teacher folder", ["no exported model"]),
+    "export of nothing": ("export folder --out out", ["folder holds no exported model", "name a finished run"]),
+    "look at nothing": ("inspect folder --text story.txt --out out", ["folder holds no exported model"]),
+    "look at a missing text": ("inspect folder --text nowhere.txt --out out", ["cannot read nowhere.txt"]),
+    "look over something": ("inspect folder --text story.txt --out folder", ["folder already exists", "--overwrite"]),
+    "bytes for a text": (
+        "prepare binary.txt --tokenizer stories --out out",
+        ["binary.txt: not UTF-8 text at byte 128"],
+    ),
+    "bytes for a table": (PREPARE.format("binary.csv"), ["binary.csv", "no column 'text'", "\\x00"]),
+    "doctor of a file": ("doctor story.txt", ["story.txt is not a folder: name a run folder"]),
+    "predictions for text": (
+        "evaluate --predictions story.txt --data stories --out out",
+        ["stories holds text", "rot5 prepare --pairs"],
+    ),
+    "predictions of bytes": ("evaluate --predictions binary.txt --data held-out --out out", ["not UTF-8 text"]),
+    "too few predictions": (
+        "evaluate --predictions story.txt --data held-out --out out",
+        ["story.txt holds 1 predictions", "8 pairs"],
+    ),
+    "data that is none": ("evaluate nowhere --data folder --out out", ["folder holds no prepared data"]),
+    "openings that are none": ("judge nowhere --prompts story.txt --out out", ["story.txt, line 1: not valid JSON"]),
+    "judge without a name": (
+        "judge nowhere --prompts story.txt --out out --judge_url http://127.0.0.1:9",
+        ["judge_model is empty: name the judge"],
+    ),
+    "plan by no law": ("plan --flops 1e18 --law nowhere.json", ["cannot read the law nowhere.json"]),
+    "plan on nothing": ("plan mini --tokens 1e9 --hardware H201", ["'H201' is unknown", "did you mean H200?"]),
+    "shell unheard of": ("completion csh", ["unknown shell 'csh'", "did you mean zsh?"]),
     "no stories": ("stories 0 --out out", ["count 0 must be at least 1"]),
 }
 

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from rot5.bench.figures import figures_from
+from rot5.errors import UserError
 from rot5.report.markdown import markdown_table
 from rot5.report.plots import Gallery
 
 
 def write_page(folder: Path, order: Sequence[str], path: Path) -> Path:
     """Write the benchmarks whose JSON lies in `folder`, in `order`, to `path`; charts go into `folder`."""
+    if not any((folder / f"{name}.json").is_file() for name in order):
+        raise UserError(f"{folder} holds no figures: measure some with `rot5 bench train --out {folder}`")
     parts = [
         "# Benchmarks",
         f"Written by `rot5 bench page --out {folder} --markdown {path}` out of the figures in that folder; the command "

@@ -12,8 +12,10 @@ from rot5.bench.ceilings import measure_ceilings
 from rot5.bench.page import write_page
 from rot5.config import BenchConfig
 from rot5.data import packing
+from rot5.data.corpus import Corpus
 from rot5.errors import UserError, nearest
-from rot5.folders import write_json
+from rot5.folders import check_writable, write_json
+from rot5.model.presets import find_preset
 from rot5.recipes import command_line
 from rot5.report.tables import text_table
 
@@ -27,6 +29,7 @@ BENCHES = {
     "growth": "rot5.bench.growth",
     "plan": "rot5.bench.plan",
     "checkpoint": "rot5.bench.checkpoint",
+    "serve": "rot5.bench.serve",
 }
 """Modules whose `measure(config, ceilings)` gives the figures, in the order of the page."""
 
@@ -43,7 +46,15 @@ def run(config: BenchConfig) -> None:
     wrong = [f"{key} {getattr(config, key)} must be at least 1" for key in COUNTS if getattr(config, key) < 1]
     if wrong := wrong + packing.problems(config.pack):
         raise UserError("; ".join(wrong))
+    if config.markdown:
+        check_writable(Path(config.markdown), "markdown")
+    if Path(config.out).is_file():
+        raise UserError(f"{config.out} is a file: choose another folder")
     if config.what != "page":
+        for name in config.preset.split(","):
+            find_preset(name)
+        for folder in filter(None, (config.corpus, config.validation)):
+            Corpus.open(folder)
         _measure(config)
     if config.markdown:
         print(write_page(Path(config.out), tuple(BENCHES), Path(config.markdown)))

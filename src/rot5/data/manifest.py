@@ -57,8 +57,11 @@ def open_manifest(folder: Path, kind: str) -> dict[str, Any]:
         raise UserError(f"no corpus at {folder}: prepare one")
     manifest = read_manifest(folder)
     found, told = (manifest["kind"], manifest["format"]), manifest.get(SEAL)
-    if found != (kind, FORMAT):
-        raise UserError(f"{folder} holds {found[0]} in format {found[1]}, not {kind} in format {FORMAT}")
+    if found[0] != kind:
+        wanted = "true" if kind == "pairs" else "false"
+        raise UserError(f"{folder} holds {found[0]}, not {kind}: give a folder that was prepared with --pairs {wanted}")
+    if found[1] != FORMAT:
+        raise UserError(f"{folder} is in format {found[1]}, not {FORMAT}: prepare it again")
     if told and told != _digest({key: value for key, value in manifest.items() if key != SEAL}):
         raise UserError(f"the corpus at {folder} is damaged: {MANIFEST} has changed; prepare it again")
     for name, seal in manifest["files"].items():

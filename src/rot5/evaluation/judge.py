@@ -67,7 +67,7 @@ def problems(endpoint: Endpoint) -> list[str]:
     if endpoint.retries < 0:
         found.append(f"retries {endpoint.retries} must not be negative")
     if not endpoint.model:
-        found.append("judge_model must not be empty")
+        found.append("judge_model is empty: name the judge as its server does")
     try:
         parts = urlsplit(endpoint.url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)

@@ -12,7 +12,7 @@ import torch
 from rot5.config import EvaluateConfig, MixConfig, PrepareConfig, PretrainConfig, StudyConfig, TeachConfig
 from rot5.data.manifest import MANIFEST
 from rot5.errors import UserError
-from rot5.folders import sole, write_json
+from rot5.folders import check_writable, sole, write_json
 from rot5.recipes import command_line
 from rot5.study.compare import compare
 from rot5.study.file import Study, read_study
@@ -34,6 +34,8 @@ def run(config: StudyConfig) -> None:
     """Make the missing data and runs, compare what is there, and say what failed."""
     if config.jobs < 1:
         raise UserError(f"jobs {config.jobs} must be at least 1")
+    if config.markdown:
+        check_writable(Path(config.markdown), "markdown")
     study = read_study(Path(config.file))
     out, runs = Path(config.out or f"runs/studies/{study.name}"), Path(config.runs)
     threads = max(1, torch.get_num_threads() // config.jobs)

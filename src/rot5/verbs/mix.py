@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rot5.config import MixConfig
 from rot5.data.corpus import PairCorpus
-from rot5.data.preparing import prepare_pairs, tidy
+from rot5.data.preparing import free, prepare_pairs, tidy
 from rot5.data.sources import SPLITS, Pair
 from rot5.data.tasks.examples import FORMATS, TaskExample, examples, first_examples
 from rot5.data.tasks.mixture import FormatsConfig, MixtureConfig, read_mixture, tasks_of
@@ -18,6 +18,7 @@ from rot5.errors import UserError, nearest
 def run(config: MixConfig, *, resume: bool = False, overwrite: bool = False) -> None:
     """Write the pairs and print how many there are of each task; nothing is mixed twice with `resume`."""
     out = Path(config.out)
+    free(out)
     if resume:
         tidy(out)
     if out.exists() and resume:

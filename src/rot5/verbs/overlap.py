@@ -10,12 +10,15 @@ from rot5.data.manifest import MANIFEST, read_manifest
 from rot5.errors import UserError
 from rot5.evaluation.overlap import RUN, overlaps
 from rot5.evaluation.text_measures import cut_words
-from rot5.folders import write_json
+from rot5.folders import check_writable, write_json
 
 
 def run(config: OverlapConfig) -> None:
     """Print the counts, and put them in a file."""
     known = _known(Path(config.out)) if config.out else []
+    if config.out:
+        check_writable(Path(config.out), "out")
+        Path(config.out).parent.mkdir(parents=True, exist_ok=True)
     found = measure(Path(config.training), Path(config.validation))
     if config.out:
         others = [each for each in known if any(each[key] != found[key] for key in _NAMES)]

@@ -25,7 +25,7 @@ def run(config: SortConfig) -> None:
     """Write the parts and a table of what they are like."""
     found = [f"unknown measure {config.by!r}: {nearest(config.by, MEASURES)}"] if config.by not in MEASURES else []
     found += [f"parts {config.parts} must be at least 2"] if config.parts < 2 else []
-    found += ["by loss needs a model"] if config.by == "loss" and not config.model else []
+    found += ["by loss needs a model: name it with --model"] if config.by == "loss" and not config.model else []
     found += [f"{config.out} already exists: choose another --out"] if Path(config.out).exists() else []
     if found:
         raise UserError("; ".join(found))

@@ -221,9 +221,9 @@ class TestFaults:
                 kind.open(tmp_path)
         prepare(DOCUMENTS, tokenizer, tmp_path / "documents", source="s")
         prepare_pairs(PAIRS, tokenizer, tmp_path / "pairs", source="s")
-        with pytest.raises(UserError, match="holds documents in format 1, not pairs"):
+        with pytest.raises(UserError, match="holds documents, not pairs"):
             PairCorpus.open(tmp_path / "documents")
-        with pytest.raises(UserError, match="holds pairs in format 1, not documents"):
+        with pytest.raises(UserError, match="holds pairs, not documents"):
             Corpus.open(tmp_path / "pairs")
 
     @pytest.mark.parametrize("name", ["tokens-00000.npy", "offsets-00000.npy", "tokenizer/tokenizer.json"])
