@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +76,17 @@ class TestModel:
             rot5.load("runs/mine/tuned", precision="int4")
         with pytest.raises(rot5.UserError, match="two lists of one length"):
             model.logprobs(["Tom"], ["a", "b"])
+
+    def test_pieces_of_a_stream_come_one_by_one_and_a_reader_may_stop(self, model):
+        threads = threading.active_count()
+        pieces = list(model.stream("Tom lost a kite.", do_sample=True, seed=3, max_new_tokens=12))
+        assert len(pieces) > 1
+        drawn = model.generate("Tom lost a kite.", do_sample=True, seed=3, max_new_tokens=12)
+        assert "".join(pieces) == drawn
+        answer = model.stream("Tom lost a kite.", max_new_tokens=400)
+        next(answer)
+        answer.close()
+        assert threading.active_count() == threads
 
     def test_log_probabilities_are_those_of_the_model(self, model):
         import torch

@@ -1,6 +1,7 @@
 """A model as an object: it writes, says how likely texts are, and can be looked into."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, overload
@@ -17,6 +18,8 @@ from rot5.inspect.look import Inside, look
 from rot5.inspect.passage import as_subject, read_passage
 from rot5.inspect.reading import open_data
 from rot5.inspect.settings import AttributionConfig, NeuronConfig
+from rot5.serve.models import Served
+from rot5.serve.settings import ServerConfig
 from rot5.verbs import export
 
 EXAMPLES = 16
@@ -147,6 +150,31 @@ class Model:
         if isinstance(texts, str):
             return write_texts(self._behind(prefix), [texts], config)[0]
         return write_texts(self._behind(prefix), list(texts), config) if texts else []
+
+    def stream(
+        self, text: str, *, prefix: str | None = None, max_new_tokens: int = 96, **settings: int | float | bool
+    ) -> Iterator[str]:
+        """What the model writes behind a text, in pieces as it is written; together they are what `generate` gives.
+
+        `settings` are those of `generate`, but for beams, which are done only at the end. For models of ours, T5,
+        Flan-T5 and mT5. Raises UserError for settings that cannot work.
+
+        >>> model = load("runs/mine/tuned")
+        >>> "".join(model.stream("Tom lost a kite.", max_new_tokens=8)) == model.generate(
+        ...     "Tom lost a kite.", max_new_tokens=8
+        ... )
+        True
+        """
+        config = GenerateConfig(precision=self.precision, max_new_tokens=max_new_tokens, **settings)  # type: ignore[arg-type]
+        _check(config)
+        limits = ServerConfig(
+            precision=self.precision, slots=1, max_input_tokens=sys.maxsize, max_new_tokens=max_new_tokens
+        )
+        served = Served(self.name, self.loaded, limits)
+        try:
+            yield from served.ask(text, config, prefix)
+        finally:
+            served.close(grace=0)
 
     def logprobs(self, texts: Sequence[str], targets: Sequence[str], *, prefix: str | None = None) -> list[LogProb]:
         """How likely each target is behind the text of the same place, in float32.
