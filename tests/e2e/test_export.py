@@ -1,16 +1,19 @@
 """`rot5 export` as users call it: what it writes, what it replaces, and what it refuses in one line."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, T5Config, T5ForConditionalGeneration
 
 from rot5.data.corpus import Corpus
 from rot5.loading import load
 
-PLAIN = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+WEIGHTS = {"config.json", "generation_config.json", "model.safetensors"}
+PLAIN = WEIGHTS | {"README.md", "tokenizer.json", "tokenizer_config.json"}
 
 
 @pytest.fixture
@@ -23,6 +26,9 @@ def place(tmp_path, corpora, tiny_model, monkeypatch) -> Path:
     shape = T5Config(vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
     T5ForConditionalGeneration(shape).save_pretrained(tmp_path / "t5")
     tokenizer.save_pretrained(tmp_path / "t5")
+    tiny_model(vocab_size=len(tokenizer), num_experts=4).save_pretrained(tmp_path / "experts")
+    tokenizer.save_pretrained(tmp_path / "experts")
+    monkeypatch.setattr("rot5.export.push.get_token", lambda: None)
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "mine.txt").write_text("not to be lost")
     (tmp_path / "file").write_text("not to be lost")
@@ -91,6 +97,11 @@ def test_an_export_is_replaced_when_asked(rot5, place):
         ("export nowhere --out out", ["no model 'nowhere'"]),
         ("export folder --out out", ["folder holds no exported model"]),
         ("export t5 --portable --out out", ["t5 is a t5 model", "without --portable"]),
+        ("export t5 --onnx true --out out", ["t5 model", "optimum"]),
+        ("export experts --onnx true --out out", ["experts", "bfloat16", "leave --onnx out"]),
+        ("export run --push name --out out", ["'name' does not say whose it is", "USER/name"]),
+        ("export run --push a/b/c --out out", ["'a/b/c' is no name of the hub"]),
+        ("export run --push me/name --out out", ["needs a login", "HF_TOKEN"]),
         ("export run", ["required", "out"]),
         ("export run --out out --portabel", ["'portabel': did you mean portable?"]),
     ],
@@ -128,3 +139,25 @@ def test_a_failure_leaves_what_was_there(rot5, place, monkeypatch):
     monkeypatch.setattr("transformers.PreTrainedTokenizerFast.save_pretrained", full)
     assert rot5("export", "run", "--out", "ours", "--overwrite").err == "rot5: error: ours: No space left on device\n"
     assert contents(place) == before
+
+
+def test_the_card_s_own_lines_load_the_model(rot5, place):
+    """Those of a folder that needs rot5, run here."""
+    assert rot5("export", "run", "--out", "out").code == 0
+    lines = re.search("```python\n(.*?)```", Path("out/README.md").read_text(), re.DOTALL)
+    assert lines
+    space = {"text": "The dog lost a ball.", "print": lambda told: space.setdefault("told", told)}
+    exec(lines[1], space)
+    model, tokenizer = (kind.from_pretrained("ours") for kind in (AutoModelForSeq2SeqLM, AutoTokenizer))
+    ids = tokenizer(space["text"], return_tensors="pt").input_ids
+    written = model.generate(ids, max_new_tokens=96, do_sample=False)
+    assert space["told"] == tokenizer.decode(written[0], skip_special_tokens=True) != ""
+
+
+def test_a_run_s_settings_come_along(rot5, place):
+    (place / "run" / "config.yaml").write_text("corpus: gone\nseed: 3\n")
+    assert rot5("export", "run", "--out", "out", "--licence", "mit").code == 0
+    assert {path.name for path in Path("out").iterdir()} == PLAIN | {"rot5_config.yaml"}
+    assert Path("out/rot5_config.yaml").read_bytes() == (place / "run" / "config.yaml").read_bytes()
+    card = ModelCard.load("out/README.md")
+    assert card.data.license == "mit" and "| run | gone |" in card.text

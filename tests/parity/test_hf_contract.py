@@ -382,26 +382,34 @@ def test_packed_rows_compile_without_a_break(tiny_model, training):
 
 
 def test_a_portable_export_needs_nothing_of_ours(tiny_model, corpora, tmp_path):
-    """Two of them in one process, of which one has its code changed: each runs its own."""
+    """Several in one process, of which one has its code changed: each runs its own."""
     from rot5.cli import run
     from rot5.data.corpus import Corpus
 
     tokenizer = Corpus.open(corpora / "stories").tokenizer()
-    model = tiny_model(vocab_size=len(tokenizer))
-    model.save_pretrained(tmp_path / "model")
-    tokenizer.save_pretrained(tmp_path / "model")
+    shapes = {
+        "first": {},
+        "experts": {"num_experts": 4, "num_experts_per_tok": 2, "num_shared_experts": 1, "qk_norm": True},
+        "t5": {"position_encoding": "relative_bias", "parametrization": "t5"},
+        "continuous": {"cross_position_encoding": "continuous"},
+        "changed": {},
+    }
+    models = {name: tiny_model(vocab_size=len(tokenizer), **shape) for name, shape in shapes.items()}
     torch.save(batch(), tmp_path / "batch.pt")
-    for name in ("first", "second"):
-        run(["export", str(tmp_path / "model"), "--portable", "--out", str(tmp_path / name)])
-    code = tmp_path / "second" / "feed_forward.py"
+    for name, model in models.items():
+        model.save_pretrained(tmp_path / "models" / name)
+        tokenizer.save_pretrained(tmp_path / "models" / name)
+        run(["export", str(tmp_path / "models" / name), "--portable", "--out", str(tmp_path / name)])
+    code = tmp_path / "changed" / "feed_forward.py"
     code.write_text(code.read_text().replace("return self.down_proj(", "return 2 * self.down_proj("))
     places = {name: str(tmp_path / "cache") for name in ("HF_HOME", "HF_MODULES_CACHE")}
-    folders = [tmp_path / "first", tmp_path / "second"]
-    alone(PORTABLE, tmp_path / "batch.pt", *folders, HF_HUB_OFFLINE="1", **places)
-    (first, ids, written), (second, *_) = (torch.load(folder / "found.pt") for folder in folders)
-    assert torch.equal(first, logits(model))
-    assert (second - first).abs().max() > 0.1
-    assert torch.equal(ids, tokenizer("The dog lost a ball.", return_tensors="pt")["input_ids"])
-    assert torch.equal(written, model.generate(ids, do_sample=False, max_new_tokens=6, min_new_tokens=6))
+    alone(PORTABLE, tmp_path / "batch.pt", *(tmp_path / name for name in models), HF_HUB_OFFLINE="1", **places)
+    found = {name: torch.load(tmp_path / name / "found.pt") for name in models}
+    assert (found.pop("changed")[0] - found["first"][0]).abs().max() > 0.1
+    for name, (given, ids, written) in found.items():
+        assert torch.equal(given, logits(models[name])), name
+        assert torch.equal(ids, tokenizer("The dog lost a ball.", return_tensors="pt")["input_ids"])
+        expected = models[name].generate(ids, do_sample=False, max_new_tokens=6, min_new_tokens=6)
+        assert torch.equal(written, expected), name
     files = {path.name for path in Path(tmp_path / "first").glob("*.py")}
     assert {path.name for path in (tmp_path / "first-again").glob("*.py")} == files

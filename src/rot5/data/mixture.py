@@ -141,6 +141,11 @@ def _parts(text: str) -> list[tuple[str, str, str]]:
     return [part.strip().partition("=") for part in text.split(",")]
 
 
+def corpus_folders(text: str) -> list[Path]:
+    """The folders that `open_corpus` opens, whether they are there or not."""
+    return [Path(name) for name, _, _ in _parts(text)]
+
+
 def _weight(text: str, whole: str) -> float:
     try:
         weight = float(text)

@@ -29,6 +29,10 @@ class RunFolder:
     path: Path
 
     @property
+    def settings_file(self) -> Path:
+        return self.path / SETTINGS
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
@@ -50,7 +54,7 @@ class RunFolder:
 
     def exists(self) -> bool:
         """Whether a run was begun here."""
-        return (self.path / SETTINGS).is_file()
+        return self.settings_file.is_file()
 
     def refuse_begun(self, *, resume: bool, overwrite: bool) -> None:
         """Raise UserError if a run was begun here that is neither to go on nor to be replaced."""
@@ -61,7 +65,7 @@ class RunFolder:
 
     def config(self) -> dict:
         """The resolved settings of the run."""
-        return yaml.safe_load((self.path / SETTINGS).read_text(encoding="utf-8"))
+        return yaml.safe_load(self.settings_file.read_text(encoding="utf-8"))
 
     def environment(self) -> dict:
         return json.loads((self.path / ENVIRONMENT).read_text(encoding="utf-8"))

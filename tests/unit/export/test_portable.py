@@ -6,7 +6,7 @@ from textwrap import dedent
 import pytest
 
 import rot5
-from rot5.export import ENTRY, closure, own_sources, portable, portable_files
+from rot5.export.portable import ENTRY, closure, own_sources, portable, portable_files
 
 
 def sources(**texts: str) -> dict[str, str]:
