@@ -43,17 +43,19 @@ function walkable(buttons, columns) {
   stop(0);
 }
 
-// A line of buttons that tell their number when they are pointed at, focused or pressed.
-function askable(label, texts, show) {
+// A line of buttons that tell their number when they are pointed at, focused or pressed; one is pressed from the start.
+function askable(label, texts, show, first) {
   const buttons = texts.map((text) => make("button", { type: "button", "aria-label": shown(text) }, visible(text)));
+  const press = (chosen) => buttons.forEach((each, n) => each.setAttribute("aria-pressed", String(n === chosen)));
   buttons.forEach((button, n) => {
     for (const event of ["mouseenter", "focus", "click"]) {
       button.addEventListener(event, () => {
-        buttons.forEach((each, m) => each.setAttribute("aria-pressed", String(m === n)));
+        press(n);
         show(n);
       });
     }
   });
+  press(first);
   walkable(buttons, 1);
   return make("fieldset", { class: "tokens" }, make("legend", {}, label), ...buttons);
 }
@@ -152,7 +154,7 @@ function attentionView(data, place) {
       line.textContent = `Layer ${layer}, head ${head}: “${shown(queries[query])}” looks at ${largest(keys, weights)}.`;
     };
     const grid = headGrid(data.heads[stack], (l, h) => ([layer, head] = [l, h]) && show());
-    const asked = askable(stack === "cross" ? "While it writes" : "From", queries, (n) => ((query = n), show()));
+    const asked = askable(stack === "cross" ? "While it writes" : "From", queries, (n) => ((query = n), show()), query);
     inside.replaceChildren(grid.box, asked, line, make("h3", {}, "It looks at"), answers.box);
     grid.press(0);
   });
@@ -172,7 +174,7 @@ function attributionView(data, place) {
     line.textContent = `“${shown(target.words[word])}” hangs on ${largest(source.words, values)}.`;
   };
   const choice = choices("By", methods.map(({ title }) => title), (chosen) => ((method = chosen), show()));
-  const asked = askable("Written word", spaced(target.words, target.kinds), (n) => ((word = n), show()));
+  const asked = askable("Written word", spaced(target.words, target.kinds), (n) => ((word = n), show()), word);
   place.replaceChildren(choice.box, asked, line, make("h3", {}, "Words of the text"), answers.box);
   choice.press(0);
 }
