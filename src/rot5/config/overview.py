@@ -49,8 +49,8 @@ class BenchConfig:
     """train: story tokens per second beside transformers' T5; memory: peaks of a step, one process each; moe: steps
     with experts beside dense ones; decode: new tokens per second beside transformers' and CTranslate2's; data: what
     feeds the training; time-to-loss: whole recipes on one clock; growth: speed over rows, sizes and batches; plan:
-    memory and time beside what rot5 plan says of them; checkpoint: what saving costs; page:
-    nothing anew, with `markdown`."""
+    memory and time beside what rot5 plan says of them; checkpoint: what saving costs; serve: a
+    server of `model` under load; page: nothing anew, with `markdown`."""
     preset: str = "mini"
     """Shape of the model; plan takes several with commas between them."""
     model: str = ""
@@ -66,7 +66,9 @@ class BenchConfig:
     pack: PackConfig = field(default_factory=PackConfig)
     """The rows."""
     minutes: float = 10.0
-    """Training time of the recipe that time-to-loss sets out from."""
+    """Training time of the recipe that time-to-loss sets out from; how long serve is under load."""
+    clients: int = 64
+    """Clients that ask serve at the same time."""
     seeds: int = 3
     """Runs of each recipe in time-to-loss."""
     out: str = "runs/bench"

@@ -1,6 +1,7 @@
 """A model that is served: texts in, answers out as they grow, for threads and for event loops."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -143,7 +144,8 @@ class Answer:
             self._changed.notify_all()
         loop, event = self._loop, self._event
         if loop is not None and event is not None and (self.done or not self._only_end):
-            loop.call_soon_threadsafe(event.set)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                loop.call_soon_threadsafe(event.set)
 
 
 class Served:

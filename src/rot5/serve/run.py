@@ -87,25 +87,32 @@ def bind(config: ServerConfig) -> socket.socket:
     return found
 
 
+def new_server(app: Starlette, config: ServerConfig, started: Callable[[], None]) -> uvicorn.Server:
+    """A server of the app, which tells when it has started and does not touch the process's signals."""
+    patient = type("PatientConnection", (Connection,), {"patience": config.body_seconds})
+    settings = uvicorn.Config(
+        app,
+        http=patient,
+        ws="none",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=max(1, round(config.grace_seconds)),
+        h11_max_incomplete_event_size=HEADER_BYTES,
+    )
+    return _Server(settings, started)
+
+
 def serve(
     app: Starlette, served: Sequence[Served], config: ServerConfig, place: socket.socket, started: Callable[[], None]
 ) -> bool:
-    """Serve until a signal of `stopping` comes, and say whether all that was accepted has been answered."""
-    patient = type("PatientConnection", (Connection,), {"patience": config.body_seconds})
-    server = _Server(
-        uvicorn.Config(
-            app,
-            http=patient,
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=max(1, round(config.grace_seconds)),
-            h11_max_incomplete_event_size=HEADER_BYTES,
-        ),
-        started,
-    )
+    """Serve until a signal of `stopping` comes, and say whether all that was accepted has been answered.
+
+    A second signal ends it at once.
+    """
+    server = new_server(app, config, started)
 
     def stop() -> None:
         server.force_exit = server.should_exit

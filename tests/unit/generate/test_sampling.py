@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from rot5.generate.answers import generate
 from rot5.generate import sampling
+from rot5.generate.answers import generate
 from rot5.generate.sampling import row_key
 from rot5.generate.settings import GenerateConfig
 
