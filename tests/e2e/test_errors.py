@@ -394,15 +394,17 @@ def test_exit_codes_of_a_true_process(place):
         (["--version"], 0, ""),
         (["pretran"], 2, "rot5: error: unknown verb 'pretran': did you mean pretrain?\n"),
         (["stories", "--out", "no/where"], 2, "rot5: error: cannot write no/where: No such file or directory\n"),
-        (
-            ["prepare", "empty.txt", "--tokenizer", "stories", "--out", "out"],
-            2,
-            "rot5: error: no documents in empty.txt\n",
-        ),
+        (["completion", "csh"], 2, "rot5: error: unknown shell 'csh': did you mean zsh?\n"),
     ):
         called = process(*words, cwd=place)
         assert (called.communicate()[1], called.returncode) == (err, code)
-    assert not (place / "out").exists()
+
+
+def test_who_reads_nothing_sees_no_traceback(place):
+    called = process("--help", cwd=place)
+    assert called.stdout is not None
+    called.stdout.close()
+    assert called.wait(timeout=60) == 141 and called.stderr is not None and called.stderr.read() == ""
 
 
 def test_an_interrupt_ends_in_one_line():

@@ -16,7 +16,7 @@ SOURCE = Path(rot5.__file__).parent
 LAYERS = [
     {"commands", "errors", "stopping"},
     {"folders", "ranks", "recipes"},
-    {"runtime"},
+    {"runtime", "progress"},
     {"model", "data"},
     {"train", "loading"},
     {"generate", "export"},

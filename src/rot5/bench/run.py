@@ -16,6 +16,7 @@ from rot5.data.corpus import Corpus
 from rot5.errors import UserError, nearest
 from rot5.folders import check_writable, write_json
 from rot5.model.presets import find_preset
+from rot5.progress import shown
 from rot5.recipes import command_line
 from rot5.report.tables import text_table
 
@@ -63,8 +64,9 @@ def run(config: BenchConfig) -> None:
 def _measure(config: BenchConfig) -> None:
     module = importlib.import_module(BENCHES[config.what])
     runtime.keep_freed_memory()
-    ceilings = measure_ceilings()
-    figures = module.measure(config, ceilings)
+    with shown(f"measuring {config.what}"):
+        ceilings = measure_ceilings()
+        figures = module.measure(config, ceilings)
     console = Console(width=140)
     for table in figures.tables:
         console.print(text_table(table.rows, table.columns, table.title))

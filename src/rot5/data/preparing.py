@@ -20,6 +20,7 @@ from rot5.data.sources import Documents, Pair
 from rot5.data.tokenizer import text_encoder
 from rot5.errors import UserError
 from rot5.folders import locked, put_in_place, settle, undo, unfinished, write_json
+from rot5.progress import shown
 
 _TOKENS_PER_NOTE = 1 << 24
 _CHARACTERS_PER_BATCH = 1 << 20
@@ -44,7 +45,7 @@ def prepare(
     plain JSON, must then be what they were. Raises UserError if they are not, if there are no documents where there
     must be some, or if the folder holds something else.
     """
-    with _begun(folder, dict(settings or {}), resume) as journal:
+    with _begun(folder, dict(settings or {}), resume) as journal, shown("documents written") as tell:
         writer = Writer(journal.folder, tokenizer, max_shard_tokens, journal.place("documents"))
         if isinstance(documents, Documents):
             texts = documents.behind(writer.num_documents, journal.folder / BOOKMARKS)
@@ -52,6 +53,7 @@ def prepare(
             texts = islice(documents, writer.num_documents, None)
         for (column,), (encodings,) in _encoded(zip(texts), tokenizer, 1, writer.num_documents):
             writer.add(column, encodings)
+            tell(writer.num_documents)
             journal.note(writer.num_tokens, lambda: {"documents": writer.commit()})
         if not (writer.num_documents or may_be_empty):
             raise UserError(f"no documents in {source}")
@@ -73,7 +75,7 @@ def prepare_pairs(
 
     Complete or absent, bounded in memory, taken up and refused as in `prepare`.
     """
-    with _begun(folder, dict(settings or {}), resume) as journal:
+    with _begun(folder, dict(settings or {}), resume) as journal, shown("pairs written") as tell:
         partial = journal.folder
         inputs, targets = (
             Writer(partial / side, tokenizer, max_shard_tokens, journal.place(side)) for side in ("inputs", "targets")
@@ -95,6 +97,7 @@ def prepare_pairs(
             ):
                 inputs.add(stories, encoded_stories)
                 targets.add(summaries, encoded_summaries)
+                tell(inputs.num_documents)
                 references.writelines(line.encode() for line in lines)
                 journal.note(inputs.num_tokens + targets.num_tokens, commit)
         if not inputs.num_documents:

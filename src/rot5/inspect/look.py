@@ -1,5 +1,6 @@
 """All views of one model and one text together."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -67,8 +68,10 @@ def look(
     neurons: NeuronConfig,
     data: Corpus | PairCorpus | None = None,
     max_new_tokens: int = 96,
+    progress: Callable[[int], None] = lambda documents: None,
 ) -> Inside:
-    """Look at everything. Raises UserError for layers or units that are not there."""
+    """Look at everything; `progress` is told how many documents are read. Raises UserError for layers or units that are
+    not there."""
     model = subject.model
     layers, units = choose_layers(model, neurons.layers), choose_units(model, neurons.units)
     before = read_tokens(subject.loaded.tokenizer, [start_of(model), *passage.target.ids[:-1]])
@@ -82,7 +85,7 @@ def look(
     ways = routes(model, passage)
     survey = None
     if data is not None:
-        survey = _survey(subject, passage, data, layers, units, neurons)
+        survey = _survey(subject, passage, data, layers, units, neurons, progress)
     return Inside(
         subject=subject,
         passage=passage,
@@ -115,6 +118,7 @@ def _survey(
     layers: list[str],
     units: list[int],
     config: NeuronConfig,
+    progress: Callable[[int], None],
 ) -> Survey:
     """Read the corpus once, a batch at a time, and keep of each unit its best places and of experts their counts."""
     model = subject.model
@@ -128,6 +132,7 @@ def _survey(
             rows, chosen = _rows(subject, batch)
             tally.add_batch(output.routing or (), rows, chosen)
         read += len(batch.documents_B)
+        progress(read)
     on_text = activations(model, passage, layers)
     shown = {}
     for layer in layers:

@@ -14,6 +14,7 @@ from rot5.data.corpus import PairCorpus
 from rot5.data.mixture import open_corpus
 from rot5.errors import UserError
 from rot5.folders import owner
+from rot5.progress import shown
 from rot5.train.checkpoint import checkpoints, damage, leftovers
 from rot5.train.health import BATCH
 from rot5.train.run_folder import RunFolder
@@ -43,7 +44,8 @@ def run(config: DoctorConfig) -> None:
     folder = RunFolder(Path(config.folder))
     if not folder.path.is_dir():
         raise UserError(f"{folder.path} is not a folder: name a run folder")
-    found = examine(folder)
+    with shown("examining files"):
+        found = examine(folder)
     console = Console(width=None if Console().is_terminal else 140, highlight=False)
     console.print(f"{folder.path}")
     width = max(len(what) for _, what, _ in found.lines)

@@ -33,8 +33,10 @@ from rot5.evaluation.likelihood import as_table, measure_texts
 from rot5.evaluation.predictions import read_predictions
 from rot5.evaluation.spelled import measure_spelled
 from rot5.folders import sole, write_json
+from rot5.generate.answers import Progress
 from rot5.generate.settings import GenerateConfig, problems
 from rot5.loading import Loaded, load
+from rot5.progress import shown
 from rot5.report.tables import (
     CLAIM_COLUMNS,
     COMPARED_COLUMNS,
@@ -62,7 +64,8 @@ MODES = {f"[{mode}]": mode for mode in ("R", "S", "X")}
 
 def run(config: EvaluateConfig) -> None:
     """Score the model or the predictions on the data and print the tables; the same command gives the same numbers."""
-    evaluation = write(config)
+    with shown("evaluating") if ranks.is_main() else nullcontext() as tell:
+        evaluation = write(config, progress=tell)
     if not ranks.is_main():
         return
     if evaluation.seconds is not None:
@@ -81,13 +84,13 @@ class Evaluation(NamedTuple):
     """Of writing them."""
 
 
-def write(config: EvaluateConfig, loaded: Loaded | None = None) -> Evaluation:
+def write(config: EvaluateConfig, loaded: Loaded | None = None, progress: Progress | None = None) -> Evaluation:
     """As `measure`, and write it down: into the run folder or `out`."""
     asked = _asked(config)
     target = RunFolder(_place(config))
     _refuse_mixing(target, config)
     with sole(target.path) if ranks.is_main() else nullcontext():
-        evaluation = _evaluated(config, asked, loaded)
+        evaluation = _evaluated(config, asked, loaded, progress)
         if not ranks.is_main():
             return evaluation
         if evaluation.samples is not None:
@@ -140,14 +143,16 @@ def _asked(config: EvaluateConfig) -> _Asked:
     return _Asked(data, kind, folder, settings)
 
 
-def _evaluated(config: EvaluateConfig, asked: _Asked, loaded: Loaded | None) -> Evaluation:
+def _evaluated(
+    config: EvaluateConfig, asked: _Asked, loaded: Loaded | None, progress: Progress | None = None
+) -> Evaluation:
     """The tables, and samples where summaries are judged; of data that is as it was written."""
     if asked.kind == "pairs":
         pairs = PairCorpus.open(Path(asked.data))
         pairs.verify()
         if config.predictions:
             return _of_predictions(config, pairs)
-        return _of_pairs(config, loaded or load(config.model), pairs, asked.writing)
+        return _of_pairs(config, loaded or load(config.model), pairs, asked.writing, progress)
     loaded, corpus = loaded or load(config.model), Corpus.open(Path(asked.data))
     corpus.verify()
     return Evaluation({"likelihood": _of_text(config, loaded, corpus, asked.run)})
@@ -242,13 +247,15 @@ def _of_predictions(config: EvaluateConfig, pairs: PairCorpus) -> Evaluation:
     return Evaluation({"summaries": table | _files(config)}, samples)
 
 
-def _of_pairs(config: EvaluateConfig, loaded: Loaded, pairs: PairCorpus, settings: GenerateConfig) -> Evaluation:
+def _of_pairs(
+    config: EvaluateConfig, loaded: Loaded, pairs: PairCorpus, settings: GenerateConfig, progress: Progress | None
+) -> Evaluation:
     ours = loaded.model.config.model_type == "rot5"
     if ours:
         pairs.check_tokenizer(loaded.tokenizer)
     chosen = first_pairs(pairs, config.summaries)
     against = _against(config, chosen, pairs)
-    predictions, seconds = timed_summaries(loaded, chosen, settings)
+    predictions, seconds = timed_summaries(loaded, chosen, settings, progress)
     table, samples = score_predictions(pairs, chosen, predictions, against, config.original_rouge)
     evaluation: dict = {"summaries": table | _files(config)}
     if ours:

@@ -8,6 +8,7 @@ from rot5.errors import UserError
 from rot5.generate.answers import write_texts
 from rot5.generate.settings import problems
 from rot5.loading import load
+from rot5.progress import shown
 
 
 def run(config: GenerateTextConfig) -> None:
@@ -18,4 +19,6 @@ def run(config: GenerateTextConfig) -> None:
     loaded = load(config.model)
     if config.prefix is not None:
         loaded = replace(loaded, prefix=config.prefix)
-    print(f"\n{SEPARATOR}\n".join(write_texts(loaded, texts, config)))
+    with shown("writing", len(texts)) as tell:
+        answers = write_texts(loaded, texts, config, tell)
+    print(f"\n{SEPARATOR}\n".join(answers))

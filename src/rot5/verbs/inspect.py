@@ -13,6 +13,7 @@ from rot5.inspect.look import look
 from rot5.inspect.passage import MOST_WRITTEN, open_subject, read_passage
 from rot5.inspect.reading import open_data
 from rot5.inspect.settings import problems
+from rot5.progress import shown
 from rot5.report.inside import write_inside
 
 
@@ -33,14 +34,16 @@ def run(config: InspectConfig) -> None:
     subject = open_subject(config.model)
     data = open_data(config.corpus, subject) if config.corpus else None
     passage = read_passage(subject, texts[0], config.target, config.max_new_tokens)
-    inside = look(
-        subject,
-        passage,
-        attribution=config.attribution,
-        neurons=config.neurons,
-        data=data,
-        max_new_tokens=config.max_new_tokens,
-    )
+    with shown("documents read" if data else "looking inside") as tell:
+        inside = look(
+            subject,
+            passage,
+            attribution=config.attribution,
+            neurons=config.neurons,
+            data=data,
+            max_new_tokens=config.max_new_tokens,
+            progress=tell,
+        )
     figures, maps = told(inside), arrays(inside)
     with complete_or_absent(out) as folder:
         (folder / JSON).write_text(as_json(figures), encoding="utf-8", errors="replace")

@@ -16,6 +16,7 @@ from rot5.evaluation.completions import SampleConfig
 from rot5.evaluation.judge import Answers, Endpoint, Judge
 from rot5.evaluation.rubric import Grades, Opening
 from rot5.folders import LOCK, sole, write_json
+from rot5.progress import counted, shown
 from rot5.report.judged import (
     AGE_COLUMNS,
     GRADE_COLUMNS,
@@ -183,7 +184,8 @@ def _completed(out: Path, openings: list[Opening], drawn: dict, drawing: SampleC
     if len(texts) == len(openings):
         return texts
     writer = completions.load_writer(drawn["model"])
-    for number in range(len(texts), len(openings)):
+    missing = range(len(texts), len(openings))
+    for number in counted(missing, "completing openings", len(missing)):
         texts.append(completions.complete(writer, openings[number].given, drawing, number))
         if not note.is_file():
             out.mkdir(parents=True, exist_ok=True)
@@ -216,7 +218,8 @@ def _graded(
 ) -> tuple[list[Grades | None], list[str]]:
     """The grades of each completion, and the request whose answer they were read from; the unreadable asked twice."""
     dimensions = [openings[n // samples].dimensions for n in range(len(asked))]
-    answers = asker.ask(asked)
+    with shown("asking the judge", len(asker.missing(asked))) as tell:
+        answers = asker.ask(asked, tell)
     grades = [rubric.parse(answer, of_one) for answer, of_one in zip(answers, dimensions, strict=True)]
     requests = list(asked)
     unread = [n for n, each in enumerate(grades) if each is None]

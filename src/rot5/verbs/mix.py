@@ -13,6 +13,7 @@ from rot5.data.tasks.examples import FORMATS, TaskExample, examples, first_examp
 from rot5.data.tasks.mixture import FormatsConfig, MixtureConfig, read_mixture, tasks_of
 from rot5.data.tokenizer import saved_tokenizer, text_encoder
 from rot5.errors import UserError, nearest
+from rot5.progress import shown
 
 
 def run(config: MixConfig, *, resume: bool = False, overwrite: bool = False) -> None:
@@ -29,7 +30,8 @@ def run(config: MixConfig, *, resume: bool = False, overwrite: bool = False) -> 
     if found := _problems(config):
         raise UserError("; ".join(found))
     mixture = _changed(read_mixture(Path(config.mixture)), config)
-    tasks = tasks_of(mixture, config.mixture, config.seed)
+    with shown("reading sources"):
+        tasks = tasks_of(mixture, config.mixture, config.seed)
     tokenizer = saved_tokenizer(config.tokenizer)
     encoder = text_encoder(tokenizer)
 

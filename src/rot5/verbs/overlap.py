@@ -11,6 +11,7 @@ from rot5.errors import UserError
 from rot5.evaluation.overlap import RUN, overlaps
 from rot5.evaluation.text_measures import cut_words
 from rot5.folders import check_writable, write_json
+from rot5.progress import counted
 
 
 def run(config: OverlapConfig) -> None:
@@ -36,7 +37,7 @@ _NAMES = ("training", "validation")
 def measure(training: Path, validation: Path) -> dict:
     """Counts and shares; a text stands whole in the training corpus if one run of it is as long as the text."""
     texts = list(_texts(validation))
-    found = overlaps(texts, _texts(training))
+    found = overlaps(texts, counted(_texts(training), "reading training texts"))
     whole = [each.longest >= len(cut_words(text)) for each, text in zip(found, texts, strict=True)]
     runs = sum(each.runs for each in found)
     return {

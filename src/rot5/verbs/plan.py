@@ -13,6 +13,7 @@ from rot5.errors import UserError, nearest
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.costs import forward_flops, parameter_counts
 from rot5.model.presets import PRESETS, Preset, find_preset
+from rot5.progress import shown
 from rot5.report.tables import Column, text_table
 from rot5.sizing.calibration import calibrate
 from rot5.sizing.cluster import Cluster, fleet
@@ -243,7 +244,11 @@ def _print_cluster(
 
 
 def _hardware(config: PlanConfig) -> Hardware:
-    found = calibrate() if config.hardware == HERE else HARDWARE[config.hardware]
+    if config.hardware == HERE:
+        with shown("measuring this machine"):
+            found = calibrate()
+    else:
+        found = HARDWARE[config.hardware]
     return dataclasses.replace(found, price_per_hour=config.price_per_hour)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rot5.config import ReportConfig
 from rot5.folders import check_writable
+from rot5.progress import shown
 from rot5.report.markdown import write_markdown
 from rot5.report.page import write_report
 
@@ -12,6 +13,8 @@ def run(config: ReportConfig) -> None:
     """Write report.html and print where it is."""
     if config.markdown:
         check_writable(Path(config.markdown), "markdown")
-    print(write_report(Path(config.folder)))
+    with shown("writing the report"):
+        page = write_report(Path(config.folder))
+    print(page)
     if config.markdown:
         print(write_markdown(Path(config.folder), Path(config.markdown)))

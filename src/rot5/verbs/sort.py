@@ -14,6 +14,7 @@ from rot5.errors import UserError, nearest
 from rot5.evaluation.likelihood import measure_ids
 from rot5.folders import complete_or_absent, write_json
 from rot5.loading import load
+from rot5.progress import shown
 
 MEASURES = ("length", "vocabulary", "loss")
 EXAMPLES_AT_ONCE = 16
@@ -61,5 +62,6 @@ def _losses(corpus: Corpus, model: str) -> NDArray[np.float64]:
         half = (len(tokens) + 1) // 2
         inputs.append([ids.modes["S"], *tokens[:half]])
         targets.append([*tokens[half:], ids.eos])
-    nats = measure_ids(loaded, inputs, targets, "auto", EXAMPLES_AT_ONCE)
+    with shown("measuring the loss of documents"):
+        nats = measure_ids(loaded, inputs, targets, "auto", EXAMPLES_AT_ONCE)
     return nats / np.array([len(target) for target in targets])

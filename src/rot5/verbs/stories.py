@@ -11,6 +11,7 @@ from rot5.data.files import SEPARATOR
 from rot5.data.sources import storyworld
 from rot5.data.storyworld import Record, write_instruct, write_jsonl
 from rot5.errors import UserError, nearest
+from rot5.progress import counted
 
 
 def write_text(records: Iterable[Record], file: TextIO) -> None:
@@ -37,6 +38,6 @@ def run(config: StoriesConfig) -> None:
         return
     try:
         with Path(config.out).open("w", encoding="utf-8", newline="\n") as file:
-            FORMATS[config.format](records, file)
+            FORMATS[config.format](counted(records, "stories", config.count), file)
     except OSError as error:
         raise UserError(f"cannot write {config.out}: {error.strerror}") from error

@@ -6,6 +6,7 @@ from rot5.errors import UserError
 from rot5.generate.answers import write_texts
 from rot5.generate.settings import GenerateConfig, problems
 from rot5.loading import load
+from rot5.progress import shown
 
 
 def run(config: SummarizeConfig) -> None:
@@ -17,5 +18,7 @@ def run(config: SummarizeConfig) -> None:
         raise UserError("; ".join(found))
     texts = texts_given(config.input)
     loaded = load(config.model)
-    for summary in write_texts(loaded, texts, settings):
+    with shown("summarizing", len(texts)) as tell:
+        summaries = write_texts(loaded, texts, settings, tell)
+    for summary in summaries:
         print(" ".join(summary.split()))
