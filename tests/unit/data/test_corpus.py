@@ -6,6 +6,8 @@ import pickle
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from rot5.data import preparing as module
 from rot5.data.corpus import Corpus, PairCorpus
@@ -118,11 +120,26 @@ def test_shard_files_are_what_the_contract_says(tmp_path, tokenizer, ids):
     assert offsets.tolist() == [0, *np.cumsum([len(row) for row in ids])]
 
 
-def test_more_than_65536_ids_need_four_bytes(tmp_path):
-    large = build_tokenizer(num_sentinels=33_600)
-    assert len(large) > 65_536
+def enlarged(tokenizer: PreTrainedTokenizerFast, count: int) -> PreTrainedTokenizerFast:
+    """The tokenizer with so many pieces that nothing uses between the first three, which are special, and its own."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    own = {piece: number + count * (number > 2) for piece, number in state["model"]["vocab"].items()}
+    state["model"]["vocab"] = own | {f"unused{number}": number for number in range(3, 3 + count)}
+    for token in state["added_tokens"]:
+        token["id"] += count * (token["id"] > 2)
+    named = {key: getattr(tokenizer, key) for key in ("unk_token", "bos_token", "eos_token", "pad_token")}
+    extras = [token["content"] for token in state["added_tokens"] if token["content"] not in named.values()]
+    backend = Tokenizer.from_str(json.dumps(state))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, **named, extra_special_tokens=extras, clean_up_tokenization_spaces=False
+    )
+
+
+def test_more_than_65536_ids_need_four_bytes(tmp_path, tokenizer):
+    large = enlarged(tokenizer, 65_600)
     prepare(["你好 a"], large, tmp_path / "c", source="s")
-    assert np.load(tmp_path / "c" / "tokens-00000.npy").dtype == np.uint32
+    stored = np.load(tmp_path / "c" / "tokens-00000.npy")
+    assert stored.dtype == np.uint32 and stored.min() > 65_536
     assert large.decode(read_all(Corpus.open(tmp_path / "c"))[0]) == "你好 a"
 
 
