@@ -62,8 +62,11 @@ class _Decoder(nn.Module):
         ).logits
 
 
-def check_onnx(model: PreTrainedModel) -> None:
-    """Raise UserError, before anything is written, for a model that has no graphs and where libraries are missing."""
+def check_onnx(model: PreTrainedModel) -> Rot5ForConditionalGeneration:
+    """The model, of which graphs can be written.
+
+    Raises UserError, before anything is written, for a model that has none and where libraries are missing.
+    """
     if not isinstance(model, Rot5ForConditionalGeneration):
         raise UserError(
             f"onnx is for models of ours, and this is a {model.config.model_type} model: the library optimum exports it"
@@ -78,6 +81,7 @@ def check_onnx(model: PreTrainedModel) -> None:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise UserError(f"onnx needs the extra onnx: pip install 'rot5[onnx]' ({error})") from None
+    return model
 
 
 def write_onnx(model: Rot5ForConditionalGeneration, folder: Path) -> None:

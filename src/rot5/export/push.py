@@ -5,12 +5,15 @@ Endpoint and token are those of huggingface_hub: `HF_ENDPOINT`, and `hf auth log
 
 from pathlib import Path
 
-import httpx
 from huggingface_hub import HfApi, get_token
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from rot5.errors import UserError
+
+TROUBLE = (*HfHubHTTPError.__bases__, OSError, ValueError, RuntimeError)
+"""What comes of a hub: whatever the HTTP client of huggingface_hub raises, which is not the same library in all of its
+versions; ValueError of a card that is refused, RuntimeError of a file that did not arrive."""
 
 
 def check_pushable(name: str) -> None:
@@ -39,14 +42,13 @@ def push(folder: Path, name: str, *, private: bool) -> str:
         api.upload_folder(repo_id=name, folder_path=folder, commit_message="Export of rot5")
     except UserError:
         raise
-    except (httpx.HTTPError, OSError, ValueError, RuntimeError) as error:
-        # ValueError is a card that the hub refuses, RuntimeError a file that did not arrive.
+    except TROUBLE as error:
         raise UserError(f"push {name} to {api.endpoint} failed: {_told(error)} (the export is in {folder})") from error
     return f"{api.endpoint}/{name}"
 
 
 def _told(error: Exception) -> str:
-    """What the hub says in words, without where to read more."""
-    response = getattr(error, "response", None)
-    status = f"{response.status_code} {response.reason_phrase}: " if isinstance(response, httpx.Response) else ""
-    return status + (" ".join(str(error).split())[:300] or type(error).__name__)
+    """Status and words of the hub, or what else went wrong."""
+    if isinstance(error, HfHubHTTPError) and error.server_message:
+        return f"{error.response.status_code} {error.response.reason_phrase}: {' '.join(error.server_message.split())}"
+    return " ".join(str(error).split())[:300] or type(error).__name__

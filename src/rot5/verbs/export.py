@@ -19,17 +19,27 @@ CARD, RUN_SETTINGS = "README.md", "rot5_config.yaml"
 
 def run(config: ExportConfig) -> None:
     """Write the folder and print how to load it."""
+    write(config)
+    out = Path(config.out)
+    trust = ", trust_remote_code=True" if config.portable else ""
+    print(f'{out}: AutoModelForSeq2SeqLM.from_pretrained("{out}"{trust})')
+    if config.push:
+        print(f"pushing to {config.push}", flush=True)
+        print(push(out, config.push, private=config.private))
+
+
+def write(config: ExportConfig, loaded: Loaded | None = None) -> None:
+    """Write the folder of the model, which is `loaded` where it is there already."""
     out = Path(config.out)
     _check(config, out)
-    loaded = load(config.model)
+    loaded = loaded or load(config.model)
     settings = loaded.model.config
     if config.portable and settings.model_type != "rot5":
         raise UserError(
             f"{config.model} is a {settings.model_type} model, whose code is transformers' own: export it without "
             "--portable"
         )
-    if config.onnx:
-        check_onnx(loaded.model)
+    traced = check_onnx(loaded.model) if config.onnx else None
     stages = stages_of(config.model)
     vars(settings).pop("auto_map", None)
     with complete_or_absent(out) as folder:
@@ -39,14 +49,9 @@ def run(config: ExportConfig) -> None:
                 (folder / name).write_text(text, encoding="utf-8")
         loaded.model.save_pretrained(folder)
         loaded.tokenizer.save_pretrained(folder)
-        if config.onnx:
-            write_onnx(loaded.model, folder)
+        if traced is not None:
+            write_onnx(traced, folder)
         _write_card(config, loaded, stages, folder)
-    trust = ", trust_remote_code=True" if config.portable else ""
-    print(f'{out}: AutoModelForSeq2SeqLM.from_pretrained("{out}"{trust})')
-    if config.push:
-        print(f"pushing to {config.push}", flush=True)
-        print(push(out, config.push, private=config.private))
 
 
 def _check(config: ExportConfig, out: Path) -> None:
