@@ -9,6 +9,7 @@ from typing import NamedTuple, overload
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from rot5 import loading
+from rot5.config import ExportConfig
 from rot5.data.corpus import Corpus, PairCorpus
 from rot5.errors import UserError
 from rot5.evaluation.likelihood import token_nats
@@ -216,7 +217,7 @@ class Model:
         )
 
     def save(self, folder: str | Path, *, portable: bool = False, overwrite: bool = False) -> None:
-        """Write the model and its tokenizer as a folder for transformers, as `rot5 export`.
+        """Write the model, its tokenizer and a card as a folder for transformers, as `rot5 export`.
 
         `portable` puts the modelling code of ours in it: it then loads where rot5 is not installed, by
         `trust_remote_code=True`. Raises UserError where something else is in the folder.
@@ -226,8 +227,8 @@ class Model:
         >>> load("runs/mine/summarizer").parameters == model.parameters
         True
         """
-        export.check_place(Path(folder), overwrite=overwrite)
-        export.write(self.loaded, self.name, Path(folder), portable=portable)
+        config = ExportConfig(model=self.name, out=str(folder), portable=portable, overwrite=overwrite)
+        export.write(config, self.loaded)
 
     def _behind(self, prefix: str | None) -> loading.Loaded:
         return self.loaded if prefix is None else replace(self.loaded, prefix=prefix)
