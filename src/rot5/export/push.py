@@ -11,7 +11,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from rot5.errors import UserError
 
-TROUBLE = (*HfHubHTTPError.__bases__, OSError, ValueError, RuntimeError)
+TROUBLE: tuple[type[Exception], ...] = (*HfHubHTTPError.__bases__, OSError, ValueError, RuntimeError)  # type: ignore
 """What comes of a hub: whatever the HTTP client of huggingface_hub raises, which is not the same library in all of its
 versions; ValueError of a card that is refused, RuntimeError of a file that did not arrive."""
 
