@@ -39,8 +39,7 @@ def write(config: ExportConfig, loaded: Loaded | None = None) -> None:
             f"{config.model} is a {settings.model_type} model, whose code is transformers' own: export it without "
             "--portable"
         )
-    if config.onnx:
-        check_onnx(loaded.model)
+    traced = check_onnx(loaded.model) if config.onnx else None
     stages = stages_of(config.model)
     vars(settings).pop("auto_map", None)
     with complete_or_absent(out) as folder:
@@ -50,8 +49,8 @@ def write(config: ExportConfig, loaded: Loaded | None = None) -> None:
                 (folder / name).write_text(text, encoding="utf-8")
         loaded.model.save_pretrained(folder)
         loaded.tokenizer.save_pretrained(folder)
-        if config.onnx:
-            write_onnx(loaded.model, folder)
+        if traced is not None:
+            write_onnx(traced, folder)
         _write_card(config, loaded, stages, folder)
 
 
