@@ -186,7 +186,7 @@ def filled_html(masked: Masked, filled: Sequence[str] | None) -> Html:
     continues = masked.denoiser.kind == "S"
     rows = []
     for n, truth in enumerate(masked.truth):
-        row = {"gap": "What follows" if continues else f"Gap {n + 1}", "truth": truth.strip()}
+        row = {"gap": "What follows" if continues else f"Gap {n + 1}", "truth": truth.strip() or "(a space)"}
         if filled is not None:
             row |= {"model": filled[n].strip() or "(nothing)", "same": "yes" if _same(truth, filled[n]) else "no"}
         rows.append(row)

@@ -227,4 +227,4 @@ def _runs(board: runs.Board, tab: gr.Tab, page: gr.Blocks) -> None:
     shows: dict[str, Any] = {"inputs": [chosen, seen], "outputs": [table, chosen, curves, seen]}
     tab.select(lambda: gr.update(active=True), None, timer, **CALL).then(look, **shows, **bounds, **CALL)
     timer.tick(look, **shows, **bounds, **CALL)
-    chosen.input(draw, chosen, curves, **bounds, **CALL)
+    chosen.input(draw, chosen, curves, trigger_mode="always_last", **bounds, **CALL)

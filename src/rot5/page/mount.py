@@ -1,8 +1,11 @@
 """The page on the server's app: at its root, and beside it the files of looks inside."""
 
-from collections.abc import Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,9 +24,12 @@ HEADERS = {
 }
 """Of the files of looks; the pages among them name further on what they may do themselves."""
 
+SECONDS = 0.2
+"""Between two looks whether the server is about to stop."""
+
 
 def attach(app: Starlette, served: Sequence[Served], runs_folder: Path) -> None:
-    """Let the app show the page of these models, and of the runs below the folder, wherever it has no route yet.
+    """Let the app of a server show the page of these models, and of the runs below the folder, where it has no route.
 
     Raises UserError where Gradio is not installed.
     """
@@ -49,9 +55,6 @@ def attach(app: Starlette, served: Sequence[Served], runs_folder: Path) -> None:
     app.router.routes.append(Route(f"/{looks.PATH}/{{name}}/{{file}}", look))
     # Nothing of the page takes files, and what is uploaded would stay on the disk.
     app.router.routes.append(Route("/gradio_api/upload", refuse, methods=["GET", "POST"]))
-    style = f".rot5 {{ {asset('figures.css')} }}" + resources.files("rot5.page").joinpath("page.css").read_text(
-        encoding="utf-8"
-    )
     gradio.mount_gradio_app(
         app,  # type: ignore[arg-type]
         build(served, shelf, runs.Board(runs_folder)),
@@ -65,5 +68,32 @@ def attach(app: Starlette, served: Sequence[Served], runs_folder: Path) -> None:
         mcp_server=False,
         enable_monitoring=False,
         theme=theme(),
-        head=f"<style>{style}</style>",
+        head=_head(),
     )
+    _let_go(app, app.routes[-1].app)  # type: ignore[attr-defined]
+
+
+def _head() -> str:
+    """The page's own style, that of the tables and charts of reports, and its script."""
+    own = resources.files("rot5.page")
+    style, script = (own.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    return f"<style>.rot5 {{ {asset('figures.css')} }}\n{style}</style><script>{script}</script>"
+
+
+def _let_go(app: Starlette, page: Any) -> None:
+    """End the connection that each open page keeps once the server is about to stop, which else waits for them."""
+    before = app.router.lifespan_context
+
+    async def watch() -> None:
+        while not app.state.service.draining:
+            await asyncio.sleep(SECONDS)
+        page.stop_event.set()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[Any]:
+        async with before(app) as state:
+            watching = asyncio.create_task(watch())
+            yield state
+            watching.cancel()
+
+    app.router.lifespan_context = lifespan

@@ -115,12 +115,14 @@ class Watched:
 
     @property
     def read(self) -> bool:
-        """Whether it was ever read."""
+        """Whether all of it was ever read."""
         return self._stamp is not None
 
-    def refresh(self) -> bool:
+    def refresh(self, metrics_alone: bool = False) -> bool:
         """Read what is new, and tell whether anything was."""
         changed = self.metrics.read_on()
+        if metrics_alone:
+            return changed
         stamp = tuple(_stamp(self.run.path / name) for name in ("config.yaml", "environment.json", "eval.json"))
         if stamp != self._stamp:
             self._fixed, self._stamp, changed = _overview(self.name, self.run), stamp, True
@@ -156,15 +158,15 @@ class Board:
     def refresh(self) -> tuple[int, list[Watched]]:
         """All runs by name, read on, and a number that grows with every change.
 
-        What takes longer than SECONDS is left to the next look: a run that was not read yet has a name alone.
+        Metrics are read at once. What else takes longer than SECONDS is left to the next look.
         """
         with self._lock:
             found, deadline = dict(find(self.folder)), time.monotonic() + SECONDS
             changed = found.keys() != self._watched.keys()
             self._watched = {name: self._watched.get(name) or Watched(name, path) for name, path in found.items()}
             for watched in sorted(self._watched.values(), key=lambda each: each.read):
-                if watched.read or time.monotonic() < deadline:
-                    changed = watched.refresh() or changed
+                late = not watched.read and time.monotonic() > deadline
+                changed = watched.refresh(metrics_alone=late) or changed
             self._version += changed
             return self._version, by_name(self._watched.values())
 
