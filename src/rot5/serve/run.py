@@ -22,6 +22,9 @@ HEADER_BYTES = 1 << 14
 KEEP_ALIVE = 15
 """Seconds that a connection without a request is kept."""
 
+LAST_WORDS = 5
+"""Seconds to tell clients that their answers were given up."""
+
 
 class Connection(H11Protocol):
     """A connection whose headers must arrive in time: uvicorn waits for them for ever."""
@@ -99,7 +102,7 @@ def new_server(app: Starlette, config: ServerConfig, started: Callable[[], None]
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=max(1, round(config.grace_seconds)),
+        timeout_graceful_shutdown=round(config.grace_seconds) + LAST_WORDS,
         h11_max_incomplete_event_size=HEADER_BYTES,
     )
     return _Server(settings, started)
@@ -112,11 +115,18 @@ def serve(
 
     A second signal ends it at once.
     """
-    server = new_server(app, config, started)
+    server, all_answered = new_server(app, config, started), True
+
+    def give_up() -> None:
+        nonlocal all_answered
+        all_answered = not any(each.worker.open for each in served)
+        for each in served:
+            asyncio.get_running_loop().run_in_executor(None, each.close, 0)
 
     def stop() -> None:
         server.force_exit = server.should_exit
         server.should_exit = app.state.service.draining = True
+        asyncio.get_running_loop().call_later(config.grace_seconds, give_up)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -130,7 +140,7 @@ def serve(
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
-    unanswered = sum(each.worker.open for each in served)
+    all_answered = all_answered and not any(each.worker.open for each in served)
     for each in served:
         each.close(0)
-    return not unanswered
+    return all_answered
