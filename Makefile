@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo teaching notebook test test-slow faults fuzz check format clean
+.PHONY: demo teaching notebook docs test test-slow faults fuzz check format clean
 
 demo: $(INSTALLED)          ## train a summarizer from nothing, with a report (about ten minutes on two cores)
 	$(BIN)/rot5 demo --overwrite true
@@ -14,6 +14,9 @@ teaching: $(INSTALLED)      ## every step of a language model on a small task, p
 
 notebook: $(INSTALLED)      ## the same as a notebook, made from the script and run
 	$(BIN)/python scripts/make_notebook.py
+
+docs: $(INSTALLED)          ## the documentation as a site, in dist/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test: $(INSTALLED)          ## the fast tests, no network
 	$(BIN)/pytest -n 2 --dist loadgroup

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from rot5.api.judging import evaluate, score
     from rot5.api.models import Model, load
     from rot5.errors import UserError
+    from rot5.serve.client import Client
 
 __version__ = "0.1.0"
 
-__all__ = ["Model", "StoryWorld", "UserError", "denoise", "evaluate", "load", "score"]
+__all__ = ["Client", "Model", "StoryWorld", "UserError", "denoise", "evaluate", "load", "score"]
 
 _HOMES = {
+    "Client": "rot5.serve.client",
     "Model": "rot5.api.models",
     "StoryWorld": "rot5.api.data",
     "UserError": "rot5.errors",

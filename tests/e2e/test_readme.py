@@ -1,17 +1,14 @@
 """What the README tells people to type is understood: verbs, settings, files and make targets."""
 
-import importlib
 import re
 import shlex
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from typed import ROOT, fenced, inline, of_program, understood
 
-from rot5 import cli
 from rot5.config import DemoConfig
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 OUTPUTS = ("out", "markdown", "runs")
@@ -24,44 +21,11 @@ OWN_FILES = {"stories.txt", "valid.txt", "pairs.jsonl", "test.jsonl", "theirs.js
 """Stand-ins for the reader's own files."""
 
 
-def fenced() -> list[list[str]]:
-    """The commands of the README's bash blocks, as words, comments dropped and continued lines joined."""
-    blocks = re.findall(r"^```bash\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    return [words for line in lines if (words := shlex.split(line.removeprefix("$ "), comments=True))]
-
-
-def inline() -> list[list[str]]:
-    """The `rot5 …` commands inside sentences and tables."""
-    text = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
-    return [shlex.split(command) for command in re.findall(r"`(rot5 [^`]+)`", text)]
-
-
-def of_program(program: str, commands: list[list[str]]) -> list[list[str]]:
-    """The arguments of every call of a program."""
-    return [words[1:] for words in commands if Path(words[0]).name == program]
-
-
-ROT5, MAKE = of_program("rot5", fenced() + inline()), of_program("make", fenced())
-
-
-def understood(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
-    """The settings that a command's handler would be called with; None for help."""
-    received = []
-    handler = SimpleNamespace(run=lambda settings, **switches: received.append(settings))
-    handlers = {verb.module for verb in cli.VERBS.values()}
-    found = importlib.import_module
-    monkeypatch.setattr(importlib, "import_module", lambda name, *rest: handler if name in handlers else found(name))
-    monkeypatch.chdir(ROOT)
-    try:
-        cli.run(arguments)
-    except SystemExit as stop:
-        assert not stop.code
-    return received[0] if received else None
+ROT5, MAKE = of_program("rot5", fenced(README) + inline(README)), of_program("make", fenced(README))
 
 
 def test_the_readme_has_commands():
-    assert of_program("rot5", fenced())
+    assert of_program("rot5", fenced(README))
     assert ["demo"] in MAKE and ["test"] in MAKE
 
 
@@ -100,6 +64,16 @@ def test_every_make_target_exists():
     targets = re.findall(r"^([\w-]+):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     for arguments in MAKE:
         assert next(word for word in arguments if "=" not in word and not word.startswith("-")) in targets
+
+
+def test_its_table_is_that_of_the_demo():
+    table = re.search(r"\[start:figures\] -->\n(.*?)\n\n", README, re.DOTALL)
+    rows = [row.strip("| ").split(" | ") for row in table[1].splitlines()]
+    demo = (ROOT / "docs/results/demo.md").read_text(encoding="utf-8")
+    theirs = [row.strip("| ").split(" | ") for row in demo[demo.index("## finetune: summaries") :].splitlines()]
+    columns = [theirs[2].index(column) for column in rows[0]]
+    measured = {row[0]: [row[column] for column in columns] for row in theirs[4:11] if len(row) > max(columns)}
+    assert len(rows) > 5 and all(measured[row[0]] == row for row in rows[2:])
 
 
 def test_every_link_inside_the_repository_leads_somewhere():

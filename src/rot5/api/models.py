@@ -190,7 +190,7 @@ class Model:
         answers = loaded.read_targets(targets)
         nats = token_nats(loaded, loaded.read_inputs(texts), answers, "float32", EXAMPLES)
         return [
-            LogProb(-float(each.sum()), self.tokenizer.convert_ids_to_tokens(ids), (-each).tolist())
+            LogProb(-float(each.sum()), list(self.tokenizer.convert_ids_to_tokens(ids)), (-each).tolist())
             for ids, each in zip(answers, nats, strict=True)
         ]
 
