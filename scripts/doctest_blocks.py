@@ -9,16 +9,7 @@ DOCTEST = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
 
 
 def fenced(docstring: str) -> str:
-    """A docstring whose doctests, from a prompt to the next empty line, stand between fences.
-
-    >>> print(fenced("One.\\n\\n>>> 1 + 1\\n2"))
-    One.
-    <BLANKLINE>
-    ```pycon
-    >>> 1 + 1
-    2
-    ```
-    """
+    """A docstring whose doctests, from a prompt to the next empty line, stand between fences."""
     return DOCTEST.sub(lambda found: f"```pycon\n{found[0]}\n```", docstring)
 
 

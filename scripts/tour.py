@@ -13,15 +13,28 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import wrap
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 TOUR = ROOT / "docs" / "tour"
 PAGES = (
-    *("prepare", "order", "denoise", "pack", "train", "evaluate", "study", "inspect", "report", "summarize", "export"),
+    "prepare",
+    "order",
+    "denoise",
+    "pack",
+    "train",
+    "evaluate",
+    "study",
+    "inspect",
+    "report",
+    "summarize",
+    "export",
 )
 """In the order of the picture: each needs what those before it have left."""
 RUNS = ROOT / "runs" / "tour"
+COLUMNS, WIDEST = 110, 140
+"""Of the terminal, and of the widest table."""
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```\n(?:\n```text\n.*?^```\n)?", re.MULTILINE | re.DOTALL)
 
 
@@ -33,11 +46,7 @@ class Block(NamedTuple):
 
 
 def blocks(page: str) -> list[Block]:
-    """What a page's text says to run, in order.
-
-    >>> blocks("One.\\n```bash\\nls\\n```\\n\\n```text\\na b\\n```\\n")
-    [Block(language='bash', code='ls\\n')]
-    """
+    """What a page's text says to run, in order."""
     return [Block(*found.groups()) for found in BLOCK.finditer(page)]
 
 
@@ -49,17 +58,22 @@ def written(page: str) -> str:
         block = Block(*found.groups())
         print(block.code, end="", flush=True)
         printed = _python(block.code, names) if block.language == "python" else _bash(block.code)
-        lines = "\n".join(line.rstrip() for line in printed.strip("\n").splitlines())
-        told = f"\n```text\n{lines}\n```\n" if lines else ""
+        told = f"\n```text\n{shown(printed)}\n```\n" if printed.strip() else ""
         return f"```{block.language}\n{block.code}```\n{told}"
 
     return BLOCK.sub(run, page)
 
 
+def shown(printed: str) -> str:
+    """What was printed without spaces at the ends of lines; lines longer than any table, stories say, are wrapped."""
+    lines = [line.rstrip() for line in printed.strip("\n").splitlines()]
+    return "\n".join("\n".join(wrap(line, COLUMNS)) if len(line) > WIDEST else line for line in lines)
+
+
 def _bash(code: str) -> str:
     """What commands print, on a terminal of 110 columns. Raises CalledProcessError where one of them fails."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "COLUMNS": "110", "NO_COLOR": "1"}
+    environment = {**os.environ, "PATH": path, "COLUMNS": str(COLUMNS), "NO_COLOR": "1"}
     command = ["bash", "-euo", "pipefail", "-c", code]
     done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True)
     if done.returncode:

@@ -118,6 +118,11 @@ def _script(name: str):
     return module
 
 
+def test_doctests_become_blocks_of_code():
+    found = _script("doctest_blocks").fenced("One.\n\n>>> f(\n...     2\n... )\n4\n\nTwo.")
+    assert found == "One.\n\n```pycon\n>>> f(\n...     2\n... )\n4\n```\n\nTwo."
+
+
 class TestTour:
     def test_every_page_is_run_and_listed(self):
         pages = {path.stem for path in (DOCS / "tour").glob("*.md")} - {"index", "results"}
@@ -132,6 +137,12 @@ class TestTour:
         once = tour.written(page)
         assert "```text\ntwo\n```" in once and "```text\n3\n```" in once and "old" not in once
         assert tour.written(once) == once
+
+    def test_stories_are_wrapped_and_tables_are_not(self):
+        story, row = "a word " * 40, "| 1 " * 34
+        lines = _script("tour").shown(f"\n{story}\n{row}  \n").splitlines()
+        assert max(map(len, lines[:-1])) <= 110 and lines[-1] == row.rstrip()
+        assert " ".join(lines[:-1]) == story.strip()
 
     def test_a_command_that_fails_ends_it(self, tmp_path, monkeypatch):
         tour = _script("tour")
