@@ -202,6 +202,8 @@ def test_all_tabs_are_for_everybody_and_fit_a_phone(site, opened, findings, sche
             go(page, tab)
             assert page.evaluate("document.documentElement.scrollWidth") == 390, tab
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == background
+        chosen = page.get_by_role("tab", name="Runs").evaluate("tab => getComputedStyle(tab).color")
+        assert chosen == {"light": "rgb(11, 107, 116)", "dark": "rgb(92, 196, 204)"}[scheme]  # axe does not see it
 
 
 def test_an_open_page_does_not_keep_the_server_from_stopping(site, chromium):

@@ -78,6 +78,9 @@ def _summarize(served: Sequence[Served]) -> None:
     with gr.Row():
         with gr.Column(scale=3):
             text = gr.Textbox(first, label="Story", lines=11, max_lines=18, max_length=summaries.MOST_CHARACTERS)
+            with gr.Row():
+                run = gr.Button("Summarize", variant="primary", **ACTION)
+                stop = gr.Button("Stop", **ACTION)
         with gr.Column(scale=2):
             split = gr.Radio([(name, key) for key, name in summaries.SPLITS.items()], value="test",
                              label="Stories of StoryWorld")  # fmt: skip
@@ -92,9 +95,6 @@ def _summarize(served: Sequence[Served]) -> None:
                 temperature = gr.Slider(0.1, 2.0, value=0.8, step=0.1, label="Temperature of what is drawn")
                 seed = gr.Number(0, label="Seed of what is drawn", precision=0, minimum=0)
                 longest = gr.Slider(8, 192, value=96, step=8, label="Longest summary, in tokens")
-    with gr.Row():
-        run = gr.Button("Summarize", variant="primary", **ACTION)
-        stop = gr.Button("Stop", **ACTION)
     message, shown = _html(), _html()
 
     def take(split: str, number: float | None, step: int) -> tuple[Any, Any, Html]:
@@ -139,14 +139,14 @@ def _denoise(served: Sequence[Served]) -> None:
         with gr.Column(scale=3):
             story = summaries.story("test", FIRST_STORY).story
             text = gr.Textbox(story, label="Text", lines=11, max_lines=18, max_length=summaries.MOST_CHARACTERS)
+            with gr.Row():
+                run = gr.Button("Mask and fill", variant="primary", **ACTION)
+                other = gr.Button("Other gaps", **ACTION)
         with gr.Column(scale=2):
             model = _model_choice(served, first)
             denoiser = gr.Radio(known["choices"], value=known["value"], label="Denoiser")
             seed = gr.Number(0, label="Seed of the gaps", precision=0, minimum=0)
             note = _html(_note(whose))
-    with gr.Row():
-        run = gr.Button("Mask and fill", variant="primary", **ACTION)
-        other = gr.Button("Other gaps", **ACTION)
     message, shown = _html(), _html()
 
     def change(name: str) -> tuple[Any, Html]:
@@ -175,12 +175,12 @@ def _inspect(served: Sequence[Served], shelf: looks.Shelf) -> None:
         with gr.Column(scale=3):
             story = summaries.story("test", FIRST_STORY).story
             text = gr.Textbox(story, label="Text", lines=8, max_lines=18, max_length=summaries.MOST_CHARACTERS)
+            with gr.Row():
+                run = gr.Button("Look inside", variant="primary", **ACTION)
         with gr.Column(scale=2):
             model = _model_choice(served, served[0].name)
             integrated = gr.Checkbox(False, label="Integrated gradients too",
                                      info="They take some ten times as long as all else.")  # fmt: skip
-    with gr.Row():
-        run = gr.Button("Look inside", variant="primary", **ACTION)
     message, shown = _html(), _html()
 
     def show(name: str, text: str, integrated: bool) -> Iterator[tuple[Html, Html]]:
