@@ -1,11 +1,16 @@
 """`rot5 serve`: models that answer over HTTP."""
 
+import os
 import sys
 from pathlib import Path
 
 from rot5.config import ServeConfig
 from rot5.errors import UserError
 from rot5.serve.settings import problems
+
+KEPT_PRODUCTS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
+"""Keep oneDNN's memory from growing for hours: by itself it keeps a thousand kinds of matrix product, one for each
+number of rows, and an encoder sees hundreds. It reads these variables once, when it is first used."""
 
 
 def run(config: ServeConfig) -> None:
@@ -19,6 +24,8 @@ def run(config: ServeConfig) -> None:
         found.append("ui and a token exclude each other: a browser sends no token")
     if found:
         raise UserError("; ".join(found))
+    for key, value in KEPT_PRODUCTS.items():
+        os.environ.setdefault(key, value)
     try:
         from rot5.serve.app import build_app
         from rot5.serve.run import bind, serve
