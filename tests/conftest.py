@@ -13,8 +13,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from xdist.scheduler import LoadGroupScheduling
 
 from rot5.cli import main
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadGroupScheduling | None:
+    """The tests with a browser go to one worker, which starts one browser and one server.
+
+    Marks of groups do not reach pytest-xdist 3.8 under pytest 9.2.
+    """
+
+    class OneBrowser(LoadGroupScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
+
+    return OneBrowser(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 @pytest.fixture(autouse=True)

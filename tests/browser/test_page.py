@@ -10,8 +10,6 @@ from browser.conftest import add_record, serving
 
 from rot5.page import looks, summaries
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 HOSTILE = 'Tom said: <img src=x onerror="document.title=1"> ${1 + 1} {{ 2 * 3 }} </p><script>document.title=2</script>'
 TABS = ("Summarize", "Denoise", "Inspect", "Runs")
 

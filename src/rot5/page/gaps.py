@@ -141,13 +141,20 @@ def fill(served: Served, masked: Masked) -> Filled:
     return Filled(fillings(served.loaded.tokenizer, request.tokens, masked.sentinels), list(request.tokens))
 
 
+def text_of(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int], special: bool = False) -> str:
+    """The text of ids, with special tokens where they are asked for."""
+    text = tokenizer.decode(list(ids), skip_special_tokens=not special)
+    assert isinstance(text, str)
+    return text
+
+
 def fillings(tokenizer: PreTrainedTokenizerFast, answer: Sequence[int], sentinels: Sequence[int]) -> list[str]:
     """The text behind each sentinel of an answer, up to the next one; all of it where there are no sentinels.
 
     What stands behind a sentinel that comes again, or before the first, fills no gap.
     """
     if not sentinels:
-        return [tokenizer.decode(list(answer), skip_special_tokens=True)]
+        return [text_of(tokenizer, answer)]
     found: dict[int, list[int]] = {}
     current: list[int] = []
     for token in answer:
@@ -157,7 +164,7 @@ def fillings(tokenizer: PreTrainedTokenizerFast, answer: Sequence[int], sentinel
                 found[token] = current
         else:
             current.append(token)
-    return [tokenizer.decode(found.get(sentinel, []), skip_special_tokens=True) for sentinel in sentinels]
+    return [text_of(tokenizer, found.get(sentinel, [])) for sentinel in sentinels]
 
 
 def page(loaded: Loaded, masked: Masked, filled: Filled | None) -> Html:
@@ -205,7 +212,7 @@ def as_tokens(loaded: Loaded, masked: Masked, filled: Filled | None) -> Html:
     """Input, target and answer with their special tokens, as the model reads, is to write and wrote them."""
     parts, texts = [], [("Input", masked.source), ("Target", masked.target)]
     for title, ids in [*texts, *([] if filled is None else [("Answer", filled.answer)])]:
-        text = loaded.tokenizer.decode(ids, skip_special_tokens=False)
+        text = text_of(loaded.tokenizer, ids, special=True)
         parts.append(element("p", element("strong", f"{title}, {len(ids)} tokens: "), text, class_="tokens"))
     return element("details", element("summary", "With special tokens"), *parts)
 

@@ -104,7 +104,7 @@ def _summarize(served: Sequence[Served]) -> None:
         except UserError as error:
             return gr.skip(), gr.skip(), _mistake(error)
 
-    def write(text: str, split: str, number: float | None, chosen: list[str], *how: Any) -> Iterator[tuple[Html, Html]]:
+    def write(text: str, split: str, number: float | None, chosen: list[str], *how: Any) -> Iterator[tuple[Any, Html]]:
         try:
             told, settings = summaries.check_text(text), summaries.settings_of(*how)
             asked = [_of(served, name) for name in names if name in chosen]
@@ -114,8 +114,9 @@ def _summarize(served: Sequence[Served]) -> None:
             yield _mistake(error), Html()
             return
         record = summaries.known_record(told, split, number)
+        yield Html(), Html()
         for columns in side_by_side(asked, told, settings):
-            yield Html(), summaries.columns_html(columns, record)
+            yield gr.skip(), summaries.columns_html(columns, record)
 
     picked = {"inputs": [split, number], "outputs": [text, number, message]}
     show.click(lambda split, number: take(split, number, 0), **picked, **CALL)

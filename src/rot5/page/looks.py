@@ -17,6 +17,7 @@ from rot5.inspect.settings import AttributionConfig, NeuronConfig
 from rot5.loading import Loaded
 from rot5.report.html import Html, element, join
 from rot5.report.inside import write_inside
+from rot5.serve.texts import whole_text
 
 STEPS, LEAVE_OUT = 16, 128
 """Points of integrated gradients, where they are asked for, and the longest text in words of which each is left out."""
@@ -59,7 +60,7 @@ def look_inside(name: str, loaded: Loaded, text: str, integrated: bool) -> Look:
     with tempfile.TemporaryDirectory() as folder:
         page = write_inside(Path(folder), figures, maps).read_bytes()
     data = as_json(figures).encode("utf-8", errors="replace")
-    answer = loaded.tokenizer.decode(passage.target.ids, skip_special_tokens=True).strip()
+    answer = whole_text(loaded.tokenizer, passage.target.ids)
     return Look(answer, {PAGE: page, JSON: data, ARRAYS: packed.getvalue()})
 
 

@@ -1,6 +1,7 @@
 """How the page looks: the colours of the reports, in light and in dark, and the fonts of the machine."""
 
-import gradio as gr
+from gradio.themes import Base
+from gradio.themes.utils.sizes import radius_sm, text_md
 
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONOSPACE = ("ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
@@ -56,13 +57,13 @@ COLOURS = {
 """By variable of Gradio's themes: in light, in dark."""
 
 
-def theme() -> gr.themes.Base:
+def theme() -> Base:
     """A theme that asks nothing of the network: its fonts are those that are there."""
-    plain = gr.themes.Base(
+    plain = Base(
         font=list(FONTS),
         font_mono=list(MONOSPACE),
-        radius_size=gr.themes.sizes.radius_sm,
-        text_size=gr.themes.sizes.text_md,
+        radius_size=radius_sm,
+        text_size=text_md,
     )
     settings = {name: light for name, (light, _) in COLOURS.items()}
     settings |= {f"{name}_dark": dark for name, (_, dark) in COLOURS.items() if dark}
