@@ -150,7 +150,7 @@ class Model:
         _check(config)
         if isinstance(texts, str):
             return write_texts(self._behind(prefix), [texts], config)[0]
-        return write_texts(self._behind(prefix), list(texts), config) if texts else []
+        return write_texts(self._behind(prefix), list(texts), config)
 
     def stream(
         self, text: str, *, prefix: str | None = None, max_new_tokens: int = 96, **settings: int | float | bool

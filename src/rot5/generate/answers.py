@@ -136,4 +136,5 @@ def write_texts(
     pad = tokenizer.pad_token_id
     assert isinstance(pad, int)
     answers = generate(loaded.model, loaded.read_inputs(texts), pad, config, progress)
-    return [text.strip() for text in tokenizer.batch_decode(answers, skip_special_tokens=True)]
+    decoded = tokenizer.batch_decode(answers, skip_special_tokens=True) if answers else []  # it makes one of none
+    return [text.strip() for text in decoded]
