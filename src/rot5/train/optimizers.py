@@ -176,10 +176,11 @@ def muon(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     inner = [parameter for parameter in decayed if id(parameter) not in apart]
     rest = [parameter for parameter in decayed if id(parameter) in apart]
     flat, stacked = ([parameter for parameter in inner if parameter.ndim == ndim] for ndim in (2, 3))
-    rates = {"lr": config.lr, "weight_decay": config.weight_decay, "momentum": config.momentum}
-    parts: list[torch.optim.Optimizer] = [torch.optim.Muon(flat, **rates, adjust_lr_fn="match_rms_adamw")]
+    lr, decay, momentum = config.lr, config.weight_decay, config.momentum
+    flat_muon = torch.optim.Muon(flat, lr=lr, weight_decay=decay, momentum=momentum, adjust_lr_fn="match_rms_adamw")
+    parts: list[torch.optim.Optimizer] = [flat_muon]
     if stacked:
-        parts.append(StackedMuon(stacked, **rates))
+        parts.append(StackedMuon(stacked, lr=lr, weight_decay=decay, momentum=momentum))
     if others := _groups(rest, undecayed, config):  # adapters are matrices all
         parts.append(_fused_adamw(others, config))
     return Together(*parts)
