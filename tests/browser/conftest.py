@@ -160,7 +160,11 @@ def opened(chromium) -> Callable:
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         try:
-            page.goto(url)
+            if url.startswith("http"):
+                with page.expect_request("**/heartbeat/**"):  # the page listens to clicks from then on
+                    page.goto(url)
+            else:
+                page.goto(url)
             yield page
             assert asked and not complaints, complaints
             for each in map(urlsplit, asked):

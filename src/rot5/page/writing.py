@@ -54,13 +54,15 @@ def side_by_side(
             answers.append(answer)
             threading.Thread(target=_follow, args=(answer, column, start, news), daemon=True).start()
         yield columns
-        while not all(column.done for column in columns):
+        finished = False
+        while not finished:
             deadline = time.monotonic() + SECONDS_BETWEEN
             while (left := deadline - time.monotonic()) > 0 and not all(column.done for column in columns):
                 try:
                     news.get(timeout=left)
                 except queue.Empty:
                     break
+            finished = all(column.done for column in columns)  # before they are shown: they may end meanwhile
             for column in columns:
                 if not column.done:
                     column.seconds = time.monotonic() - start

@@ -1,6 +1,7 @@
 """Models side by side: all of them at once, each with its own end, and given up when nobody reads on."""
 
 import threading
+import time
 
 from rot5.errors import UserError
 from rot5.generate.settings import GenerateConfig
@@ -66,6 +67,17 @@ def test_what_one_model_refuses_stands_in_its_column():
     assert [column.error for column in columns] == [
         "", "The model failed.", "All places are taken: try again in 3 s.", "Too long."]  # fmt: skip
     assert all(column.done for column in columns)
+
+
+def test_the_end_is_shown_even_if_it_comes_while_something_is_shown():
+    answer, shown = Answer("One"), []
+    for columns in side_by_side([Model("a", answer)], "text", GenerateConfig()):
+        shown.append(columns[0].done)
+        if len(shown) == 2:
+            answer.gate.set()
+            while not columns[0].done:
+                time.sleep(0.01)
+    assert shown[-1] is True
 
 
 def test_closing_gives_all_answers_up():
