@@ -28,7 +28,7 @@ RULES = {
     "next": "the token just behind (the decoder cannot see it)",
     "same": "other occurrences of the same token",
     "delimiters": "punctuation and special tokens",
-    "names": "names: those of StoryWorld, and words with a capital that neither open a sentence nor are function words",
+    "names": "those of StoryWorld, and words with a capital that neither open a sentence nor are function words",
     "copied": "occurrences in the text of the token that is written next, special tokens aside",
 }
 """Kinds of keys in words; they may overlap."""
