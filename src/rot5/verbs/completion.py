@@ -66,7 +66,7 @@ CHOICES: Mapping[tuple[type, str], tuple[str, ...]] = {
     (train.TrainConfig, "parallel"): train.PARALLEL_NAMES,
     (BenchConfig, "preset"): tuple(PRESETS),
     (BenchConfig, "what"): (
-        "train", "memory", "moe", "decode", "data", "time-to-loss", "growth", "plan", "checkpoint", "page"
+        "train", "memory", "moe", "decode", "data", "time-to-loss", "growth", "plan", "checkpoint", "serve", "page"
     ),
     (DemoConfig, "size"): ("full", "smoke"),
     (CompletionConfig, "shell"): ("bash", "zsh", "fish"),
