@@ -20,12 +20,11 @@ from rot5.data.ragged import Ragged
 from rot5.data.tokenizer import MODES, build_tokenizer, special_ids, text_encoder
 from rot5.errors import UserError
 from rot5.evaluation.spelled import Reader, SpelledExample, spell
-from rot5.generate.queue import Request
 from rot5.generate.settings import GenerateConfig
 from rot5.loading import Loaded
 from rot5.report.html import Html, element, join
 from rot5.report.tables import Column, html_table
-from rot5.serve.models import Answer, Served
+from rot5.serve.models import Served
 from rot5.train.run_folder import RunFolder
 
 MOST_TOKENS = 512
@@ -133,12 +132,10 @@ class Filled(NamedTuple):
 
 
 def fill(served: Served, masked: Masked) -> Filled:
-    """The model's filling by greedy decoding. Raises as `Served.ask_all` and `Answer.result` do."""
-    request = Request(masked.source, GenerateConfig(max_new_tokens=len(masked.target) + ROOM), 0)
-    answer = Answer(served, request)
-    served.worker.submit([request], [answer.tell])
+    """The model's filling by greedy decoding. Raises as `Served.ask_ids` and `Answer.result` do."""
+    [answer] = served.ask_ids([masked.source], GenerateConfig(max_new_tokens=len(masked.target) + ROOM))
     answer.result()
-    return Filled(fillings(served.loaded.tokenizer, request.tokens, masked.sentinels), list(request.tokens))
+    return Filled(fillings(served.loaded.tokenizer, answer.tokens, masked.sentinels), answer.tokens)
 
 
 def text_of(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int], special: bool = False) -> str:

@@ -51,6 +51,11 @@ class Answer:
         return len(self._request.tokens)
 
     @property
+    def tokens(self) -> list[int]:
+        """Ids of what is written so far, the end token included."""
+        return list(self._request.tokens)
+
+    @property
     def done(self) -> bool:
         """Whether nothing more will come."""
         return self._request.done or self.cancelled or self._failure is not None
@@ -203,6 +208,10 @@ class Served:
             if not 0 < len(ids) <= self.config.max_input_tokens:
                 found = f"the input has {len(ids)} tokens: between 1 and {self.config.max_input_tokens} are taken"
                 raise UserError(found)
+        return self.ask_ids(inputs, settings)
+
+    def ask_ids(self, inputs: Sequence[Sequence[int]], settings: GenerateConfig) -> list[Answer]:
+        """Begin to answer token ids as they are, none empty; limits are the caller's. Raises Full and Closed."""
         requests = [Request(ids, settings, number) for number, ids in enumerate(inputs)]
         answers = [Answer(self, request) for request in requests]
         self.worker.submit(requests, [answer.tell for answer in answers])

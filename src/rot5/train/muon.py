@@ -3,8 +3,6 @@
 Shape suffixes: E matrices of a stack, N rows, M columns, S the shorter of both, L the longer.
 """
 
-from collections.abc import Callable
-
 import torch
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -29,17 +27,13 @@ class StackedMuon(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Move every parameter that has a gradient; return the loss of `closure`, if there is one."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Move every parameter that has a gradient. A closure is for `Together` to call, whose part this is."""
+        assert closure is None
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     self._move(parameter, parameter.grad, group)
-        return loss
 
     def _move(self, stack_ENM: torch.Tensor, gradient_ENM: torch.Tensor, group: dict) -> None:
         state = self.state[stack_ENM]
