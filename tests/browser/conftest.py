@@ -22,9 +22,12 @@ PATIENCE = 30_000
 """Milliseconds that anything on a page may take."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator:
-    """The browser; without one its tests are skipped, unless ROT5_BROWSER is `required`."""
+    """The browser; without one its tests are skipped, unless ROT5_BROWSER is `required`.
+
+    It goes with its tests: as long as it lives, playwright runs an event loop in this thread, and no test could start one.
+    """
     found = os.environ.get("ROT5_CHROMIUM") or shutil.which("chromium")
     if not found:
         refuse = pytest.fail if os.environ.get("ROT5_BROWSER") == "required" else pytest.skip
