@@ -155,8 +155,8 @@ def opened(chromium) -> Callable:
     nothing may have been complained of."""
 
     @contextmanager
-    def open_page(url: str, width: int = 1280, scheme: str = "light") -> Iterator:
-        page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True)
+    def open_page(url: str, width: int = 1280) -> Iterator:
+        page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme="light", accept_downloads=True)
         page.set_default_timeout(PATIENCE)
         asked, complaints = [], []
         page.on("request", lambda request: asked.append(request.url))

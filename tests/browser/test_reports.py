@@ -31,13 +31,14 @@ def inside(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return page.as_uri()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("which", ["report", "inside"])
-def test_pages_are_for_everybody_and_fit_a_phone(request, opened, findings, which, scheme):
-    with opened(request.getfixturevalue(which), 1440, scheme) as page:
+def test_pages_are_for_everybody_and_fit_a_phone(request, opened, findings, which):
+    with opened(request.getfixturevalue(which), 1440) as page:
         page.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")
         page.evaluate("document.querySelectorAll('.tinted').forEach((each) => each.style.setProperty('--share', 1))")
-        assert findings(page) == []  # under the strongest tint
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert findings(page) == [], scheme  # under the strongest tint
         page.set_viewport_size({"width": 390, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth") == 390
 

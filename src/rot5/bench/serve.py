@@ -29,8 +29,11 @@ STORIES = 64
 ALONE_MINUTES = 1.0
 """Of one request at a time, or the share of one minute that the load takes."""
 
-WARM = 0.1
-"""Share of the load behind which memory is first looked at."""
+TENTH = 0.1
+"""Of the load: memory is its median over the second of these, when the server is warm, and over the last."""
+
+LOOKS_APART = 1.0
+"""Seconds between two looks at memory."""
 
 OVERLOAD_SECONDS = 15.0
 CROWD = 4
@@ -74,10 +77,10 @@ async def _measure(config: BenchConfig, texts: Sequence[str]) -> Figures:
     with _server(config) as (process, url):
         expected = await _expected(url, texts)
         alone = await _loaded(url, texts, expected, 1, 60 * min(ALONE_MINUTES, config.minutes))
-        memory: list[float] = []
-        many = await _loaded(url, texts, expected, config.clients, 60 * config.minutes, process.pid, memory)
+        many = await _loaded(url, texts, expected, config.clients, 60 * config.minutes, process.pid)
+        memory = many.pop("memory")
         overload = await _overloaded(url, texts, expected, 2 * CROWD * config.clients)
-        memory.append(_resident(process.pid))
+        behind_overload = _resident(process.pid)
         stopped = await _stopped(url, texts, expected, config.clients, process)
     with _server(config) as (process, url):
         before = _resident(process.pid)
@@ -85,12 +88,14 @@ async def _measure(config: BenchConfig, texts: Sequence[str]) -> Figures:
         behind = await _loaded(url, texts, expected, 8, 10.0)
         strangers = {"said": dict(said), "right": behind["right"], "asked": behind["asked"]}
         strangers["growth"] = _resident(process.pid) / before - 1
-    growth = memory[-2] / memory[0] - 1
+    tenth = max(1, round(TENTH * len(memory)))
+    warm, last = statistics.median(memory[tenth : 2 * tenth]), statistics.median(memory[-tenth:])
+    growth = last / warm - 1
     ratio = many["tokens_per_second"] / alone["tokens_per_second"]
     checks = [
         ("New tokens/s of all clients to those of one", f"{ratio:.2f}"),
-        ("Memory behind the warm-up, at the load's end, behind overload, MiB",
-         ", ".join(f"{each / 2**20:,.0f}" for each in memory)),
+        ("Memory when warm, at the load's end, behind overload, MiB",
+         ", ".join(f"{each / 2**20:,.0f}" for each in (warm, last, behind_overload))),
         ("Growth of memory under load", f"{growth:.1%}"),
         ("Overload: clients, asked, answered, refused with 429",
          "{clients}, {asked}, {answered}, {refused}".format(**overload)),
@@ -102,7 +107,8 @@ async def _measure(config: BenchConfig, texts: Sequence[str]) -> Figures:
     ]  # fmt: skip
     rows = [{"what": what, "value": value} for what, value in checks]
     title = f"{Path(config.model).name}, {config.minutes:g} minutes"
-    facts = {"alone": alone, "many": many, "ratio": ratio, "memory": memory, "growth": growth}
+    facts = {"alone": alone, "many": many, "ratio": ratio}
+    facts |= {"memory": memory, "behind_overload": behind_overload, "growth": growth}
     facts |= {"overload": overload, "stopped": stopped, "strangers": strangers}
     tables = [Table(title, [alone, many], LOAD_COLUMNS), Table("Limits", rows, CHECK_COLUMNS)]
     return Figures("Serving", ABOUT, tables, facts=facts)
@@ -144,23 +150,22 @@ async def _loaded(
     clients: int,
     seconds: float,
     pid: int | None = None,
-    memory: list[float] | None = None,
 ) -> dict[str, Any]:
-    """Figures of clients that ask for some time; memory is looked at behind the warm-up and at the end."""
+    """Figures of clients that ask for some time, with the memory of a process at every second of it."""
     load, began = Load(url, texts, expected), time.monotonic()
     until = began + seconds
+    memory: list[float] = []
 
-    async def look() -> None:
-        await asyncio.sleep(WARM * seconds)
-        assert pid is not None and memory is not None
-        memory.append(_resident(pid))
+    async def look(pid: int) -> None:
+        while True:
+            memory.append(_resident(pid))
+            await asyncio.sleep(LOOKS_APART)
 
-    looking = asyncio.create_task(look()) if pid is not None else None
+    looking = asyncio.create_task(look(pid)) if pid is not None else None
     await load.run(clients, lambda: time.monotonic() < until)
     took = time.monotonic() - began
-    if looking is not None and pid is not None and memory is not None:
-        await looking
-        memory.append(_resident(pid))
+    if looking is not None:
+        looking.cancel()
     good = [each for each in load.outcomes if each.status == 200]
     latencies = sorted(each.seconds for each in good)
     return {
@@ -173,7 +178,7 @@ async def _loaded(
         "asked": len(load.outcomes),
         "answered": len(good),
         "right": sum(each.right for each in good),
-    }
+    } | ({"memory": memory} if memory else {})
 
 
 def _share(ascending: Sequence[float], share: float) -> float:

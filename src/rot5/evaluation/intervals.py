@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import stdtrit
 
 LEVEL = 0.95
 RESAMPLES = 1000
@@ -77,7 +77,7 @@ def over_seeds(values: Sequence[float], *, geometric: bool = False) -> Interval:
     own = np.log(values) if geometric else np.asarray(values, dtype=np.float64)
     mean, half = float(own.mean()), math.nan
     if len(own) > 1:
-        half = float(stats.t.ppf((1 + LEVEL) / 2, len(own) - 1) * own.std(ddof=1) / math.sqrt(len(own)))
+        half = float(stdtrit(len(own) - 1, (1 + LEVEL) / 2) * own.std(ddof=1) / math.sqrt(len(own)))
     ends = (mean, mean - half, mean + half)
     return Interval(*(math.exp(end) for end in ends)) if geometric else Interval(*ends)
 

@@ -17,6 +17,8 @@ from rot5.report.page import write_report
 from rot5.train.samples import write_samples
 
 SAMPLES_PER_KIND = 3
+LONGER = 8
+"""Tokens that the model may write beyond those of the target."""
 
 
 def run(config: PretrainConfig, *, resume: bool = False, overwrite: bool = False) -> None:
@@ -33,26 +35,22 @@ def denoising_samples(job: Job) -> list[dict]:
     """Per denoiser, a few validation examples with the target and what the model writes."""
     examples = job.subject.validation
     plan = examples.plan(np.arange(min(len(examples), 200)))
+    kinds = range(len(examples.kind_names))
+    chosen = np.concatenate([np.flatnonzero(plan.kinds == kind)[:SAMPLES_PER_KIND] for kind in kinds])
+    inputs, targets = examples.materialise(plan, chosen)
+    prompts, references = ([each.row(n).tolist() for n in range(len(chosen))] for each in (inputs, targets))
+    longest = [len(reference) + LONGER for reference in references]
     model = load(str(job.run.path)).model
-    samples = []
-    for kind, name in enumerate(examples.kind_names):
-        chosen = np.flatnonzero(plan.kinds == kind)[:SAMPLES_PER_KIND]
-        inputs, targets = examples.materialise(plan, chosen)
-        prompts = [inputs.row(index).tolist() for index in range(len(chosen))]
-        longest = int(targets.lengths.max(initial=1)) + 8
-        answers = generate(
-            model, prompts, model.config.pad_token_id, GenerateConfig(max_new_tokens=longest, batch_size=8)
-        )
-        for index, number in enumerate(chosen.tolist()):
-            samples.append(
-                {
-                    "index": number,
-                    "kind": name,
-                    "input": job.tokenizer.decode(prompts[index]),
-                    "references": [job.tokenizer.decode(targets.row(index).tolist())],
-                    "prediction": job.tokenizer.decode(
-                        [token for token in answers[index] if token != model.config.pad_token_id]
-                    ),
-                }
-            )
-    return samples
+    pad = model.config.pad_token_id
+    settings = GenerateConfig(max_new_tokens=max(longest, default=1), batch_size=len(chosen))
+    answers = generate(model, prompts, pad, settings)
+    return [
+        {
+            "index": number,
+            "kind": examples.kind_names[plan.kinds[number]],
+            "input": job.tokenizer.decode(prompts[n]),
+            "references": [job.tokenizer.decode(references[n])],
+            "prediction": job.tokenizer.decode([token for token in answers[n][: longest[n]] if token != pad]),
+        }
+        for n, number in enumerate(chosen.tolist())
+    ]
