@@ -26,7 +26,7 @@ PATIENCE = 30_000
 def chromium() -> Iterator:
     """The browser; without one its tests are skipped, unless ROT5_BROWSER is `required`.
 
-    It goes with its tests: as long as it lives, playwright runs an event loop in this thread, and no test could start one.
+    It goes with its tests: while it lives, playwright runs an event loop in this thread, where no test could start one.
     """
     found = os.environ.get("ROT5_CHROMIUM") or shutil.which("chromium")
     if not found:

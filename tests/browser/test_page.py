@@ -5,7 +5,6 @@ import re
 import time
 
 import httpx
-import pytest
 from browser.conftest import add_record, serving
 
 from rot5.page import looks, summaries

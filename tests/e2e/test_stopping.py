@@ -36,7 +36,9 @@ def wait_for(condition, process: subprocess.Popen) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize(("by", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("by", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
 def test_a_run_is_saved_when_it_is_stopped_and_lets_no_second_one_in(corpora, tmp_path, rot5, monkeypatch, by, code):
     words = PRETRAIN.format(corpora=corpora)
     monkeypatch.chdir(tmp_path)

@@ -339,7 +339,7 @@ def test_lora_adapters_are_saved_loaded_and_merged(adapted, tiny_model, tmp_path
     assert torch.equal(merged.generate(**inputs, do_sample=False, max_new_tokens=8), written)
 
 
-@pytest.mark.parametrize("masked", [False, True], ids=["", "masked"])
+@pytest.mark.parametrize("masked", [pytest.param(False, marks=pytest.mark.slow), True], ids=["", "masked"])
 def test_torch_export_keeps_batch_and_lengths_open(tiny_model, masked):
     model = tiny_model()
     rows, inputs, targets = (torch.export.Dim(name) for name in ("rows", "inputs", "targets"))
@@ -367,7 +367,9 @@ def test_torch_export_keeps_batch_and_lengths_open(tiny_model, masked):
         torch.testing.assert_close(found, logits(model, **fields), rtol=0, atol=PARITY)
 
 
-@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+@pytest.mark.parametrize(
+    "training", [pytest.param(False, marks=pytest.mark.slow), True], ids=["evaluation", "training"]
+)
 def test_packed_rows_compile_without_a_break(tiny_model, training):
     torch._dynamo.reset()
     model = tiny_model().train(training)

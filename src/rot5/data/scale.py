@@ -10,7 +10,6 @@ import re
 import shutil
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -51,7 +50,6 @@ from rot5.errors import UserError
 from rot5.folders import put_in_place, settle, unfinished, write_json
 
 STEPS = "steps"
-_SECONDS_PER_LOOK = 0.2
 _BYTES_PER_DUPLICATE = 4
 _HASH = HashConfig(hash_fc="sha1")
 
@@ -203,7 +201,8 @@ class _Local(LocalPipelineExecutor):
         if self.depends:
             self.depends.run()
         ranks = self.get_incomplete_ranks()
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])  # what a process needs is imported once, not by each of every stage
         workers = []
         try:
             for number in range(min(self.workers, len(ranks))):
@@ -238,7 +237,7 @@ def _fault(told: Connection) -> Exception:
 
 def _work(executor: PipelineExecutor, ranks: Sequence[int], tell: Connection) -> None:
     """What a process of the local executor does: its parts one by one, telling of a fault of the user's."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (for as long as the process lives; logs are in the folder)
     try:
         for rank in ranks:
@@ -251,9 +250,10 @@ def _work(executor: PipelineExecutor, ranks: Sequence[int], tell: Connection) ->
         raise
 
 
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_SECONDS_PER_LOOK)
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
     os._exit(1)
 
 

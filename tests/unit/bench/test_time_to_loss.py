@@ -97,11 +97,11 @@ def test_a_run_in_a_process_of_its_own(corpora, tmp_path):
 
 
 def test_every_kind_of_recipe_learns(corpora, corpus, clock):
-    scorer = Scorer(Corpus.open(corpora / "validation"), PACK, documents=6)
+    scorer = Scorer(Corpus.open(corpora / "validation"), PACK, documents=3)
     for recipe in (ORIGINAL, OURS, dataclasses.replace(OURS, packed=False)):
         model = model_of(recipe, "smoke", corpus.tokenizer(), seed=0)
         before = scorer(model)["eval/loss"]
-        found = train(model, dataclasses.replace(recipe, batch=4), steps_of(recipe, corpus, PACK, 0), 12.0, scorer)
+        found = train(model, dataclasses.replace(recipe, batch=2), steps_of(recipe, corpus, PACK, 0), 12.0, scorer)
         assert found["eval/loss"] < before, recipe.name
 
 

@@ -122,12 +122,13 @@ def running(mark: str) -> list[int]:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
-def test_processes_end_with_the_one_that_began_them(tmp_path, how, code):
+def test_processes_end_with_the_one_that_began_them(corpora, tmp_path, how, code):
     mark = f"ROT5_TEST_MARK={tmp_path}"
     path = tmp_path / "text.txt"
-    path.write_text(SEPARATOR.join(STORIES * 2000))
-    command = f"-m rot5.cli prepare {path} --out {tmp_path / 'out'} --parts.number 4 --parts.workers 2".split()
-    process = subprocess.Popen([sys.executable, *command], env={**os.environ, "ROT5_TEST_MARK": str(tmp_path)})
+    path.write_text(SEPARATOR.join(STORIES * 1000))
+    words = f"prepare {path} --tokenizer {corpora / 'stories'} --out {tmp_path / 'out'} --parts.number 4".split()
+    command = [sys.executable, "-m", "rot5.cli", *words, "--parts.workers", "2"]
+    process = subprocess.Popen(command, env={**os.environ, "ROT5_TEST_MARK": str(tmp_path)})
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("partial-out/partial-part-*/tokens*")) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -156,6 +157,7 @@ echo Submitted batch job $(wc -l < "$JOBS/calls")
 }
 
 
+@pytest.mark.slow
 def test_slurm_gets_jobs_that_do_the_work(text, tokenizer, tmp_path, monkeypatch):
     """Three commands stand in for a cluster: jobs run when they are submitted."""
     for folder in ("bin", "jobs"):

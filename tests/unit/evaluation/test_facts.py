@@ -332,7 +332,7 @@ def test_a_wrong_word_lowers_the_score(records, change):
 def test_one_name_for_the_other_is_rarely_missed(records):
     """Each mention by itself turned into the other character: the share where neither truth nor coverage falls."""
     swaps = missed = 0
-    for record in records:
+    for record in records[::4]:
         swap = {record.hero: record.other, record.other: record.hero}
         for text in record.summaries:
             right = content(record.story, text)
@@ -341,7 +341,7 @@ def test_one_name_for_the_other_is_rarely_missed(records):
                 truer = wrong.true_words * right.content_words >= right.true_words * wrong.content_words
                 missed += truer and wrong.covered >= right.covered
                 swaps += 1
-    assert swaps > 3000
+    assert swaps > 750
     assert missed < 0.03 * swaps
 
 

@@ -27,10 +27,10 @@ def test_width_is_that_of_the_normal_distribution_for_many_values():
 
 def test_an_interval_covers_the_truth_as_often_as_it_says():
     random = np.random.default_rng(2)
-    samples = random.exponential(size=(400, 80))
+    samples = random.exponential(size=(150, 80))
     hits = [found.low <= 1 <= found.high for found in map(interval, samples)]
     assert 0.90 <= np.mean(hits) <= 0.98
-    lengths = random.integers(1, 50, size=(400, 80))
+    lengths = random.integers(1, 50, size=(150, 80))
     parts = random.binomial(lengths, 0.8)
     hits = [found.low <= 0.8 <= found.high for found in map(ratio_interval, parts, lengths)]
     assert 0.90 <= np.mean(hits) <= 0.98
