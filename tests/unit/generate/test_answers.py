@@ -37,8 +37,8 @@ VARIANTS = {
     "experts": {"num_experts": 4, "num_experts_per_tok": 2, "num_shared_experts": 1, "expert_capacity_factor": 1.0},
     "untied": {"tie_word_embeddings": False},
 }
-QUICK = ("aligned", "T5", "experts")
-"""Variants whose steps are traced, which takes long, in every run of the tests."""
+QUICK = "aligned"
+"""The variant whose steps are traced, which takes long, in every run of the tests."""
 START: dict = {"decoder_start_token_id": 0}
 LENGTHS = (1, 3, 6, 9, 14)
 LONGEST = 12
@@ -133,17 +133,17 @@ def test_the_pace_of_a_device_changes_nothing(plain, monkeypatch, pace):
 
 
 @pytest.mark.parametrize(
-    "name", [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in VARIANTS]
+    "name", [each if each == QUICK else pytest.param(each, marks=pytest.mark.slow) for each in VARIANTS]
 )
 def test_steps_that_are_replayed_change_nothing(name, tiny_model, monkeypatch):
     """As on a GPU: what is captured reads and writes the tensors that were there then, wherever others may be now."""
     model = lively(tiny_model(**VARIANTS[name]))
-    settings = [{}, {"min_new_tokens": 3}, {"do_sample": True, "seed": 2, "min_new_tokens": 3}]
-    expected = [quickly(model, questions(), batch_size=3, **each) for each in settings]
+    settings = [{}, {"do_sample": True, "seed": 2, "min_new_tokens": 3}]
+    expected = [quickly(model, questions(6), batch_size=3, **each) for each in settings]
     captured = []
     monkeypatch.setattr(graphs, "capture", lambda step: captured.append(make_fx(step)()) or captured[-1])
     monkeypatch.setitem(PACES, "cpu", Pace(2, 4, True))
-    assert [quickly(model, questions(), batch_size=3, **each) for each in settings] == expected
+    assert [quickly(model, questions(6), batch_size=3, **each) for each in settings] == expected
     assert len(captured) > len(settings)
 
 

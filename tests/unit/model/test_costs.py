@@ -123,9 +123,14 @@ def test_t5_presets_have_the_parameters_of_t5(name):
     assert parameter_counts(Rot5Config(**SHAPES[name])).total == count == PUBLISHED[name]
 
 
+def shallow(shape: dict) -> dict:
+    """At most four layers a stack: all that one layer can be is in them."""
+    return {key: min(value, 4) if key.endswith("layers") and value else value for key, value in shape.items()}
+
+
 @pytest.mark.parametrize(("name", "lengths"), CASES)
 def test_operations_are_those_of_a_forward_pass(name, lengths, pretended):
-    config = Rot5Config(attention_backend="sdpa", **SHAPES[name])
+    config = Rot5Config(attention_backend="sdpa", **shallow(SHAPES[name]))
     model = pretended(config)
     encoder_ids, decoder_ids = (torch.zeros(1, length, dtype=torch.int64) for length in lengths)
     with counter() as flops:

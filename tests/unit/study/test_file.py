@@ -192,12 +192,16 @@ def test_names_may_look_like_numbers_or_truths(study):
     assert [v.name for v in study(variants={64: {}, True: {}}).variants] == ["64", "True"]
 
 
+@pytest.fixture(scope="module")
+def specials():
+    return special_ids(prune_tokenizer(build_tokenizer(100), ["A dog ran."], 100))
+
+
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_the_studies_that_come_along_are_understood(path):
+def test_the_studies_that_come_along_are_understood(path, specials):
     """Down to every setting of every trial, and to shapes that a model can have."""
     found = read_study(path)
     assert found.about and len(found.variants) > 1
-    specials = special_ids(prune_tokenizer(build_tokenizer(100), ["A dog ran."], 100))
     for variant in found.variants:
         for tried in [variant.trial(changes) for changes in variant.trials()]:
             for stage in tried.plan():

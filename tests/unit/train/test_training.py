@@ -294,7 +294,7 @@ def test_pretraining_learns(settings, tmp_path):
     longer = replace(
         settings,
         model=ModelConfig(preset="smoke"),
-        train=replace(settings.train, steps=60, batch_rows=8, micro_batch_rows=8, log_every=20, evaluate_every=0),
+        train=replace(settings.train, steps=30, batch_rows=4, micro_batch_rows=4, log_every=10, evaluate_every=0),
     )
     pretrain.run(longer)
     losses = [record["train/loss"] for record in RunFolder(tmp_path / "run").metrics() if "train/loss" in record]
