@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from typed import ROOT
 
 PAGES = [page for page in sorted((ROOT / "docs/how-to").glob("*.md")) if page.stem != "index"]
@@ -18,7 +19,9 @@ def diff(page: Path) -> str:
     return found
 
 
-def test_all_changes_together_apply_and_their_tests_pass(tmp_path):
+@pytest.fixture
+def changed(tmp_path) -> tuple[Path, list[str]]:
+    """A copy of this tree with all changes together, and the tests that they add."""
     ignored = shutil.ignore_patterns("__pycache__")
     for folder in ("src", "tests", "docs"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
@@ -31,8 +34,18 @@ def test_all_changes_together_apply_and_their_tests_pass(tmp_path):
         added = re.findall(r"^--- /dev/null\n\+\+\+ b/(tests/\S+)$", diff(page), re.MULTILINE)
         assert added, page.name
         tests += added
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), *tests]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
-    done = subprocess.run(words, cwd=tmp_path, env=environment, text=True, capture_output=True)
+    return tmp_path, tests
+
+
+def test_all_changes_together_apply(changed):
+    folder, tests = changed
+    assert len(tests) == len(PAGES) == 4 and all((folder / test).is_file() for test in tests)
+
+
+@pytest.mark.slow
+def test_their_tests_pass(changed):
+    folder, tests = changed
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), *tests]
+    environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
+    done = subprocess.run(words, cwd=folder, env=environment, text=True, capture_output=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(tests) == len(PAGES) == 4

@@ -54,7 +54,7 @@ def prompts() -> dict[str, torch.Tensor]:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("chunks", [(1, 1, 1, 1, 1, 1, 1, 1), (3, 1, 4), (1, 7)], ids=str)
+@pytest.mark.parametrize("chunks", [(1, 1, 2, 1, 3)], ids=str)
 @pytest.mark.parametrize("prompted", [False, True])
 def test_logits_step_by_step(model, chunks, prompted):
     """Tokens fed one or several at a time, against the prefix run as a whole."""

@@ -54,6 +54,18 @@ MORE_EXPERTS = [
 ]
 
 
+def crossed(variants: dict, changes: dict, every: tuple[str, ...], whole: str) -> list:
+    """Each change of each variant; slow are all but the `whole` of each and all of `every`."""
+    return [
+        pytest.param(
+            settings, change, id=f"{name}-{what}".replace(" ", "-"),
+            marks=() if name in every or what == whole else pytest.mark.slow,
+        )
+        for name, settings in variants.items()
+        for what, change in changes.items()
+    ]  # fmt: skip
+
+
 def named(cases: dict) -> dict:
     """Arguments of a parametrization by the cases' names."""
     return {"argvalues": cases.values(), "ids": [name.replace(" ", "-") for name in cases]}
@@ -148,8 +160,7 @@ def losses(model: Rot5ForConditionalGeneration, steps: int, learning_rate: float
     return found
 
 
-@pytest.mark.parametrize("changes", **named(CHANGES))
-@pytest.mark.parametrize("settings", **named(VARIANTS))
+@pytest.mark.parametrize(("settings", "changes"), crossed(VARIANTS, CHANGES, ("rope", "T5"), "all sizes"))
 def test_the_function_stays(trained, settings, changes):
     model = trained(**settings)
     grown = grow(model, **changes)
@@ -158,8 +169,10 @@ def test_the_function_stays(trained, settings, changes):
     assert_same_function(grown, model)
 
 
-@pytest.mark.parametrize("changes", **named(UPCYCLING))
-@pytest.mark.parametrize("settings", **named({name: VARIANTS[name] for name in ("rope", "T5", "T5 untied", "QK-norm")}))
+DENSE = {name: VARIANTS[name] for name in ("rope", "T5", "T5 untied", "QK-norm")}
+
+
+@pytest.mark.parametrize(("settings", "changes"), crossed(DENSE, UPCYCLING, ("rope",), "all sizes too"))
 def test_a_dense_model_gains_experts(trained, settings, changes):
     model = trained(**settings)
     grown = grow(model, **changes)
