@@ -83,7 +83,8 @@ def house(tmp_path_factory) -> House:
     text, tokenizer = str(folder / "text"), ["--tokenizer", str(folder / "text")]
     run(["prepare", f"{folder}/stories.txt", "--prune", "--num_sentinels", "64", "--out", text])
     run(["prepare", f"{folder}/more", *tokenizer, "--out", f"{folder}/more-text"])
-    run(["prepare", f"{folder}/pairs.jsonl", *columns, "--pairs", "true", *tokenizer, "--out", f"{folder}/pairs"])
+    run(["prepare", f"{folder}/pairs.jsonl", *columns, "--pairs", "true", *tokenizer, "--out", f"{folder}/pairs",
+         "--source.licence", "CC0-1.0"])  # fmt: skip
     run(["prepare", f"{folder}/instruct.txt", "--pairs=true", *tokenizer, "--out", f"{folder}/instruct"])
     run(here.pretrain())
     run(
@@ -135,6 +136,7 @@ def test_every_kind_of_text_is_prepared_whole(house):
     assert (len(pairs), len(instructed)) == (30, 6)
     for n, pair in enumerate(instructed.references()):
         assert (pair.input, pair.references) == (StoryWorld(1)[n].story, (StoryWorld(1)[n].summaries[0],))
+    assert [each.manifest["licence"] for each in (text, pairs)] == ["unknown", "CC0-1.0"]
     assert len({corpus.tokenizer_fingerprint for corpus in (text, more, pairs.inputs, instructed.targets)}) == 1
 
 

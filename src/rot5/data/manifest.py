@@ -11,6 +11,8 @@ from rot5.folders import write_json
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+UNKNOWN_LICENCE = "unknown"
+"""Of data of which nobody said one."""
 SEAL = "seal"
 """Of a manifest: the sha256 of all else in it."""
 

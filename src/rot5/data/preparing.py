@@ -14,7 +14,7 @@ from tokenizers import Encoding
 from transformers import PreTrainedTokenizerFast
 
 from rot5.data.corpus import REFERENCES
-from rot5.data.manifest import FORMAT, MANIFEST, seal_of, write_sealed
+from rot5.data.manifest import FORMAT, MANIFEST, UNKNOWN_LICENCE, seal_of, write_sealed
 from rot5.data.shards import BOOKMARKS, PROGRESS, Writer
 from rot5.data.sources import Documents, Pair
 from rot5.data.tokenizer import text_encoder
@@ -32,7 +32,7 @@ def prepare(
     folder: Path | str,
     *,
     source: str,
-    licence: str = "unknown",
+    licence: str = UNKNOWN_LICENCE,
     max_shard_tokens: int = 2**26,
     settings: Mapping[str, Any] | None = None,
     resume: bool = False,
@@ -66,7 +66,7 @@ def prepare_pairs(
     folder: Path | str,
     *,
     source: str,
-    licence: str = "unknown",
+    licence: str = UNKNOWN_LICENCE,
     max_shard_tokens: int = 2**26,
     settings: Mapping[str, Any] | None = None,
     resume: bool = False,

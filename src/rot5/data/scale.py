@@ -44,7 +44,7 @@ from rot5.data.manifest import MANIFEST, merged, read_manifest, write_sealed
 from rot5.data.parts import Part, PartsConfig
 from rot5.data.preparing import free, lock, noted_progress, prepare
 from rot5.data.shards import PROGRESS
-from rot5.data.sources import Documents, SourceConfig
+from rot5.data.sources import Documents, SourceConfig, licence_of
 from rot5.data.tokenizer import load_tokenizer
 from rot5.errors import UserError
 from rot5.folders import put_in_place, settle, unfinished, write_json
@@ -123,7 +123,7 @@ def _name(number: int) -> str:
 def _stages(source: SourceConfig, partial: Path, parts: PartsConfig) -> PipelineExecutor:
     """The last of the stages, each of which waits for the one before."""
     signatures, pairs, duplicates = (str(partial / STEPS / name) for name in ("signatures", "pairs", "duplicates"))
-    read, write = _Read(source), _Write(partial)
+    read, write = _Read(source), _Write(partial, licence_of(source))
     if parts.duplicates == "exact":
         exact = ExactDedupConfig(content_getter=_text, hash_config=_HASH)
         stages = [
@@ -165,6 +165,7 @@ class _Write:
     """A step: a part's corpus."""
 
     folder: Path
+    licence: str
 
     def __call__(self, documents: Iterable[Document], rank: int, world_size: int) -> None:
         prepare(
@@ -172,6 +173,7 @@ class _Write:
             load_tokenizer(self.folder / "tokenizer"),
             self.folder / _name(rank),
             source=f"part {rank + 1} of {world_size}",
+            licence=self.licence,
             resume=True,
             may_be_empty=True,
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rot5.data import files
 from rot5.data.hub import Bookmarks, Stream
 from rot5.data.instruct import looks_like_instruct, parse_instruct
+from rot5.data.manifest import UNKNOWN_LICENCE
 from rot5.data.parts import WHOLE, Part
 from rot5.errors import UserError, nearest
 
@@ -21,6 +22,8 @@ NAMES = (STORYWORLD, *HUB)
 FORMATS = ("auto", "text", "instruct", "jsonl", "csv", "parquet")
 SPLITS = ("train", "test", "validation", "held_out")
 TEXTS = ("story", "record")
+LICENCES = {STORYWORLD: "Apache-2.0", "tinystories": "cdla-sharing-1.0"}
+"""Of texts that are known by name: what their makers say."""
 _BY_SUFFIX = {suffix: file_format for file_format, suffix in files.SUFFIXES.items()}
 
 
@@ -57,6 +60,9 @@ class SourceConfig:
     seed: int = 0
     """Seed of StoryWorld."""
 
+    licence: str = ""
+    """Licence of the texts, for the cards of models; those of storyworld and tinystories are known."""
+
 
 class Pair(NamedTuple):
     """An input, the target to learn, all references to judge by, and the number of the record in its source."""
@@ -69,6 +75,11 @@ class Pair(NamedTuple):
     """Of a mixture of tasks: which one."""
     metric: str = ""
     """How answers to the task are judged: rouge, exact or f1."""
+
+
+def licence_of(config: SourceConfig) -> str:
+    """What is said, or else known, of the texts' licence; `unknown` otherwise."""
+    return config.licence or LICENCES.get(config.name, UNKNOWN_LICENCE)
 
 
 def problems(config: SourceConfig) -> list[str]:

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rot5 import __version__
+from rot5.data.manifest import UNKNOWN_LICENCE
 from rot5.model.configuration_rot5 import Rot5Config
 from rot5.model.costs import parameter_counts
 from rot5.report.front_matter import Exported, data_name, front_matter
 from rot5.report.markdown import markdown_table
-from rot5.report.origin import UNKNOWN, Stage
+from rot5.report.origin import Stage
 from rot5.report.tables import (
     CLAIM_COLUMNS,
     LIKELIHOOD_COLUMNS,
@@ -307,7 +308,7 @@ def _lengths(stages: Sequence[Stage]) -> list[str]:
 def _licence_of_data(stages: Sequence[Stage]) -> str:
     """The one licence of all data; empty where they have several, or nobody said."""
     found = {each.licence for stage in stages for each in stage.data}
-    return next(iter(found)) or "" if len(found) == 1 and found != {UNKNOWN} else ""
+    return next(iter(found)) or "" if len(found) == 1 and found != {UNKNOWN_LICENCE} else ""
 
 
 def _licence(licence: str) -> str:

@@ -12,9 +12,6 @@ from rot5.errors import UserError
 from rot5.report.runs import Run
 from rot5.train.run_folder import RunFolder
 
-UNKNOWN = "unknown"
-"""The licence of data of which nobody said one."""
-
 
 @dataclass(frozen=True)
 class Data:

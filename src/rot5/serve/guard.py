@@ -55,6 +55,7 @@ class Guard:
             return
         headers = dict(scope["headers"])
         try:
+            _check_origin(scope["method"], headers)
             self._check_token(scope["path"], headers)
             body = await self._body(headers, receive)
         except Refusal as refusal:
@@ -101,6 +102,13 @@ class Guard:
                         return b"".join(parts)
         except TimeoutError as error:
             raise Refusal(408, f"the body was not whole within {self.config.body_seconds:g} s") from error
+
+
+def _check_origin(method: str, headers: dict[bytes, bytes]) -> None:
+    """A browser says which site's page asks; pages of other sites may look, but have nothing done."""
+    origin = headers.get(b"origin", b"")
+    if origin and method not in ("GET", "HEAD") and origin.partition(b"://")[2] != headers.get(b"host", b""):
+        raise Refusal(403, "pages of other sites may not ask this server")
 
 
 async def refuse(refusal: Refusal, scope: Scope, send: Send) -> None:

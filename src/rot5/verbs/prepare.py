@@ -35,7 +35,8 @@ def run(config: PrepareConfig, *, resume: bool = False, overwrite: bool = False)
     if config.parts.wanted:
         _prepare_parts(config, tokenizer, settings, resume)
         return
-    common: dict[str, Any] = {"source": config.source.name, "settings": settings, "resume": resume}
+    told = {"source": config.source.name, "licence": sources.licence_of(config.source)}
+    common: dict[str, Any] = {**told, "settings": settings, "resume": resume}
     if config.pairs:
         _tell(out, prepare_pairs(sources.pairs(config.source), tokenizer, out, **common))
     else:

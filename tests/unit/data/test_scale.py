@@ -36,7 +36,7 @@ def tokenizer(corpora):
 
 
 def prepared(text, tokenizer, out, resume=False, **settings):
-    config = SourceConfig(name=str(text))
+    config = SourceConfig(name=str(text), licence="CC0-1.0")
     manifest = scale.prepare_parts(
         config, tokenizer, out, PartsConfig(**settings), settings={"a": settings["number"]}, resume=resume
     )
@@ -44,7 +44,7 @@ def prepared(text, tokenizer, out, resume=False, **settings):
         return None
     corpus = Corpus.open(out)
     corpus.verify()
-    assert corpus.manifest == manifest
+    assert corpus.manifest == manifest and manifest["licence"] == config.licence
     assert {path.name for path in out.parent.iterdir()} <= {text.name, out.name, "bin", "jobs"}
     assert {path.name.partition("-")[0] for path in out.iterdir()} == {"manifest.json", "tokenizer", "part"}
     return list(documents(corpus))

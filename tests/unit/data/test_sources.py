@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from rot5.data.instruct import InstructRecord, looks_like_instruct, parse_instruct
-from rot5.data.sources import Documents, Pair, SourceConfig, pairs, problems
+from rot5.data.sources import Documents, Pair, SourceConfig, licence_of, pairs, problems
 from rot5.errors import UserError
 
 RECORDS = """Features: Dialogue, Twist
@@ -366,6 +366,12 @@ class TestHub:
         monkeypatch.setattr(datasets, "load_dataset", load)
         with pytest.raises(UserError, match=r"cannot read roneneldan/TinyStories from the hub: no route; the path"):
             read("tinystories")
+
+
+def test_a_licence_is_what_was_said_or_is_known():
+    assert licence_of(SourceConfig(limit=1)) == "Apache-2.0"
+    assert licence_of(SourceConfig(name="mine.txt")) == "unknown"
+    assert licence_of(SourceConfig(name="tinystories", licence="other")) == "other"
 
 
 def test_settings_need_no_heavy_imports():

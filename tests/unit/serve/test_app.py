@@ -40,6 +40,16 @@ def events(body: bytes) -> list:
     return [line if line == "[DONE]" else json.loads(line) for line in lines]
 
 
+def test_pages_of_other_sites_have_nothing_done(open_served, serving):
+    with serving(open_served()) as address:
+        own = "http://{}:{}".format(*address)
+        assert post(address, "/generate", {"text": "a", **SHORT}, origin=own)[0] == 200
+        for origin in ("http://evil.example", "null", f"{own}.evil.example"):
+            status, told = post(address, "/generate", {"text": "a", **SHORT}, origin=origin)
+            assert status == 403 and "other sites" in told["error"], origin
+        assert call(address, "GET", "/health", origin="http://evil.example")[0] == 200
+
+
 def test_routes(open_served, serving, loaded):
     settings = GenerateConfig(max_new_tokens=12)
     summary = write_texts(loaded, [STORY], settings)[0]
