@@ -180,14 +180,14 @@ def opened(chromium) -> Callable:
 
 @pytest.fixture(scope="session")
 def findings() -> Callable[..., list[str]]:
-    """What axe finds on a page that is serious or critical."""
+    """What axe finds on a page beyond what is minor."""
     from axe_playwright_python.sync_playwright import Axe
 
     def scan(page) -> list[str]:
         return [
             f"{found['id']}: {found['nodes'][0]['target']} {found['nodes'][0]['failureSummary']}"
             for found in Axe().run(page).response["violations"]
-            if found["impact"] in ("serious", "critical")
+            if found["impact"] != "minor"
         ]
 
     return scan

@@ -19,6 +19,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> str:
+    from rot5.report.page import write_report
+
+    return write_report(write_run(tmp_path_factory.mktemp("reported") / "one", "finetune", 40, rouge=41.5)).as_uri()
+
+
+@pytest.fixture(scope="session")
 def inside(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A look at a model with experts."""
     from rot5.loading import load
@@ -31,7 +38,7 @@ def inside(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return page.as_uri()
 
 
-@pytest.mark.parametrize("which", ["report", "inside"])
+@pytest.mark.parametrize("which", ["report", "alone", "inside"])
 def test_pages_are_for_everybody_and_fit_a_phone(request, opened, findings, which):
     with opened(request.getfixturevalue(which), 1440) as page:
         page.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")

@@ -28,9 +28,10 @@ def write_html(
     return path
 
 
-def header(title: str, about: str) -> Html:
-    """What the page is about, at its top."""
-    return element("header", element("p", "ROT5 report", class_="kicker"), element("h1", title), element("p", about))
+def header(title: str, about: str, figures: Html | None = None) -> Html:
+    """What the page is about, at its top, and what it comes to."""
+    kicker = element("p", "ROT5 report", class_="kicker")
+    return element("header", kicker, element("h1", title), element("p", about), figures)
 
 
 def in_sections(parts: Sequence[Section]) -> Html:

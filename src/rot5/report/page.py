@@ -58,7 +58,7 @@ def _of_one(run: Run, found: Sequence[Judged]) -> Html:
     about = "One training run: its results, how it got there, and what it takes to repeat it."
     if not run.folder.exists():
         about = "One evaluation, of a model or of texts that were trained or written elsewhere."
-    return join([header(run.name, about), sections.figures(run), body])
+    return join([header(run.name, about, sections.figures(run)), body])
 
 
 def _of_several(runs: Sequence[Run], found: Sequence[Judged]) -> Html:
