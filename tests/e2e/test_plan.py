@@ -70,6 +70,7 @@ def test_settings_replace_lengths_and_vocabulary(rot5):
         (["mini", "--tokens", "1e9", "--hardware", "H20"], ["hardware 'H20'", "did you mean H200?"]),
         (["mini", "--tokens", "1e9", "--optimizer", "adam"], ["did you mean adamw?"]),
         (["mini", "--tokens", "1e9", "--devices", "0", "--batch_rows", "0"], ["devices 0", "batch_rows 0"]),
+        (["2m", "--tokens", "1e6", "--law", "law.json"], ["law law.json is for finding a size and preset 2m has one"]),
         (["--flops", "1e18", "--law", "/nowhere/law.json"], ["cannot read the law /nowhere/law.json"]),
     ],
 )

@@ -103,6 +103,8 @@ def problems(config: PlanConfig) -> list[str]:
         found.append("tokens and flops are both given: one follows from the other, so give one")
     if config.flops and config.preset != EVERY:
         found.append(f"flops looks for a size and preset {config.preset} has one: give tokens instead of flops")
+    if config.law != "chinchilla" and config.preset != EVERY:
+        found.append(f"law {config.law} is for finding a size and preset {config.preset} has one: leave one out")
     if config.hardware not in (*HARDWARE, HERE):
         found.append(f"hardware {config.hardware!r} is unknown: {nearest(config.hardware, [*HARDWARE, HERE])}")
     if config.optimizer not in OPTIMIZER_NAMES:
