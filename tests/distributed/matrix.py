@@ -21,7 +21,7 @@ from forked import start
 
 DATA = (
     "prepare storyworld --source.limit 300 --prune true --num_sentinels 64 --out stories",
-    "prepare storyworld --source.limit 30 --source.split test --tokenizer stories --out validation",
+    "prepare storyworld --source.limit 12 --source.split test --tokenizer stories --out validation",
 )
 RUN = (
     "pretrain --corpus ../stories --validation ../validation --model.preset smoke --pack.encoder_length 256 "

@@ -25,7 +25,7 @@ EXPERTS = f"{ADAMW} --model.num_experts 4 --model.router_bias_update_rate 0.01"
 
 def test_two_ranks_train_what_one_trains_and_one_takes_up_what_two_have_saved():
     """With experts, whose selection biases move by the loads of all rows and stay the same on every rank."""
-    found = matrix("--steps", "6", "--most", "2", "--settings", EXPERTS)
+    found = matrix("--steps", "4", "--most", "2", "--settings", EXPERTS)
     assert set(found) == {"ddp on 2", "fsdp on 2", "fsdp on 2, then on 1"}
     assert max(found.values()) < SAME, found
 

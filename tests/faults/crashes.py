@@ -59,20 +59,20 @@ CASES = (
     Case("prepare", "storyworld --pairs true --source.limit 400 --tokenizer ../data/stories --out pairs", "pairs"),
     Case(
         "pretrain",
-        f"--corpus ../data/stories --validation ../data/validation --out run {MODEL} {LOOP} --train.steps 11 "
+        f"--corpus ../data/stories --validation ../data/validation --out run {MODEL} {LOOP} --train.steps 7 "
         "--model.dropout_rate 0.1",
         "run",
     ),
     Case(
         "pretrain",
-        f"--corpus ../data/stories --validation ../data/validation --out run {MODEL} {LOOP} --train.steps 7 "
+        f"--corpus ../data/stories --validation ../data/validation --out run {MODEL} {LOOP} --train.steps 5 "
         "--model.num_experts 4 --model.router_bias_update_rate 0.1 --train.optimizer.name adamw",
         "run",
     ),
     Case(
         "finetune",
         f"--init ../data/model --pairs ../data/pairs --validation ../data/held-out --out run {MODEL} {LOOP} "
-        "--train.steps 7 --summaries 3 --max_new_tokens 12",
+        "--train.steps 5 --summaries 3 --max_new_tokens 12",
         "run",
     ),
     Case("evaluate", "../data/model --data ../data/held-out --summaries 4 --max_new_tokens 16 --out found", "found"),
