@@ -22,7 +22,7 @@ PATIENCE = 30_000
 """Milliseconds that anything on a page may take."""
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator:
     """The browser; without one its tests are skipped, unless ROT5_BROWSER is `required`.
 
