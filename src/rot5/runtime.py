@@ -18,7 +18,7 @@ FAST_BF16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 """What `torch.cpu.get_capabilities` calls instructions that multiply in bfloat16; without them it costs two to three
 times what float32 does."""
 
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -3, -4, -8
 """Options of glibc's mallopt (malloc.h)."""
 
 
@@ -59,9 +59,22 @@ def keep_freed_memory() -> None:
 
     A training step on a CPU allocates the same large tensors every time. Nothing happens on other C libraries.
     """
+    _mallopt({M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 2**28})
+
+
+def give_back_freed_memory() -> None:
+    """Tell glibc to give freed blocks of a megabyte back at once, so that what is resident is what is in use.
+
+    A server's tensors change their shapes with the requests that meet, and blocks that were kept rarely fit again.
+    Nothing happens on other C libraries.
+    """
+    _mallopt({M_MMAP_THRESHOLD: 2**20, M_TRIM_THRESHOLD: 2**24, M_ARENA_MAX: 2})
+
+
+def _mallopt(options: dict[int, int]) -> None:
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
-        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 2**28)):
+        for option, value in options.items():
             library.mallopt(option, value)
 
 

@@ -31,8 +31,10 @@ def run(config: ServeConfig) -> None:
         from rot5.serve.run import bind, serve
     except ImportError as error:
         raise UserError(f"serving needs {error.name}: pip install 'rot5[serve]'") from error
+    from rot5.runtime import give_back_freed_memory
     from rot5.serve.models import Served
 
+    give_back_freed_memory()
     place = bind(config)
     served = [Served.open(name, config) for name in config.models]
     app = build_app(served, config)
