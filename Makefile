@@ -21,7 +21,7 @@ docs: $(INSTALLED)          ## the documentation as a site, in dist/site
 test: $(INSTALLED)          ## the fast tests, no network
 	$(BIN)/pytest -n 2 --dist loadgroup
 
-test-slow: $(INSTALLED)     ## the long ones: full-size claims about StoryWorld and the demo
+test-slow: $(INSTALLED)     ## the long ones: full-size claims, all crossed cases, exporters
 	$(BIN)/pytest -m slow
 
 faults: $(INSTALLED)        ## hundreds of killed commands and damaged files; writes docs/reliability.md
