@@ -77,8 +77,10 @@ async def _measure(config: BenchConfig, texts: Sequence[str]) -> Figures:
     with _server(config) as (process, url):
         expected = await _expected(url, texts)
         alone = await _loaded(url, texts, expected, 1, 60 * min(ALONE_MINUTES, config.minutes))
-        many = await _loaded(url, texts, expected, config.clients, 60 * config.minutes, process.pid)
-        memory = many.pop("memory")
+        memory: list[float] = []
+        watching = asyncio.create_task(_watch(process.pid, memory))
+        many = await _loaded(url, texts, expected, config.clients, 60 * config.minutes)
+        watching.cancel()
         overload = await _overloaded(url, texts, expected, 2 * CROWD * config.clients)
         behind_overload = _resident(process.pid)
         stopped = await _stopped(url, texts, expected, config.clients, process)
@@ -143,29 +145,21 @@ async def _expected(url: str, texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
+async def _watch(pid: int, memory: list[float]) -> None:
+    """Note the resident memory of a process, in bytes, every second until cancelled."""
+    while True:
+        memory.append(_resident(pid))
+        await asyncio.sleep(LOOKS_APART)
+
+
 async def _loaded(
-    url: str,
-    texts: Sequence[str],
-    expected: Mapping[str, str],
-    clients: int,
-    seconds: float,
-    pid: int | None = None,
+    url: str, texts: Sequence[str], expected: Mapping[str, str], clients: int, seconds: float
 ) -> dict[str, Any]:
-    """Figures of clients that ask for some time, with the memory of a process at every second of it."""
+    """Figures of clients that ask for some time."""
     load, began = Load(url, texts, expected), time.monotonic()
     until = began + seconds
-    memory: list[float] = []
-
-    async def look(pid: int) -> None:
-        while True:
-            memory.append(_resident(pid))
-            await asyncio.sleep(LOOKS_APART)
-
-    looking = asyncio.create_task(look(pid)) if pid is not None else None
     await load.run(clients, lambda: time.monotonic() < until)
     took = time.monotonic() - began
-    if looking is not None:
-        looking.cancel()
     good = [each for each in load.outcomes if each.status == 200]
     latencies = sorted(each.seconds for each in good)
     return {
@@ -178,7 +172,7 @@ async def _loaded(
         "asked": len(load.outcomes),
         "answered": len(good),
         "right": sum(each.right for each in good),
-    } | ({"memory": memory} if memory else {})
+    }
 
 
 def _share(ascending: Sequence[float], share: float) -> float:
