@@ -58,10 +58,11 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     texts = list(sources.Documents(source(limit=300)))
     tokenizer = prune_tokenizer(build_tokenizer(64), texts, 64)
-    prepare(texts, tokenizer, folder / "stories", source="storyworld")
-    prepare(sources.Documents(source(limit=40, split="test")), tokenizer, folder / "validation", source="storyworld")
-    prepare_pairs(sources.pairs(source(limit=60)), tokenizer, folder / "pairs", source="storyworld")
-    prepare_pairs(sources.pairs(source(limit=8, split="held_out")), tokenizer, folder / "held-out", source="storyworld")
+    told = {"source": "storyworld", "licence": "Apache-2.0"}
+    prepare(texts, tokenizer, folder / "stories", **told)
+    prepare(sources.Documents(source(limit=40, split="test")), tokenizer, folder / "validation", **told)
+    prepare_pairs(sources.pairs(source(limit=60)), tokenizer, folder / "pairs", **told)
+    prepare_pairs(sources.pairs(source(limit=8, split="held_out")), tokenizer, folder / "held-out", **told)
     return folder
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from rot5.data.corpus import PairCorpus
+
 MIXTURE = """
 sources: {world: {format: storyworld, limit: 25}}
 tasks: [world/who, world/title, world/order, world/word]
@@ -36,6 +38,7 @@ def told(folder: str) -> list[dict]:
 def test_tasks_are_tuned_on_and_judged(place, rot5):
     assert {each["task"] for each in told("train")} == {"world/who", "world/title", "world/order"}
     assert [each["task"] for each in told("held")] == ["world/word"] * 3
+    assert PairCorpus.open("train").manifest["licence"] == "Apache-2.0"
     called = rot5(*RUN.split(), *LOOP.split())
     assert called.code == 0, called.err
     called = rot5("evaluate", "run", "--data", "held", "--max_new_tokens", 8)

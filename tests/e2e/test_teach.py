@@ -45,6 +45,7 @@ def test_targets_are_the_teachers_and_all_else_stays(teacher, corpora, asked, ro
     for (told,), old, new in zip(answers("taught"), before.references(), after.references(), strict=True):
         assert new == old._replace(target=told[0]) and new.target != old.target and told[1] < 0
     assert after.tokenizer().get_vocab() == before.tokenizer().get_vocab()
+    assert after.manifest["licence"] == "Apache-2.0"
     assert rot5(*given, "--out", "taught", "--gold", "true", "--overwrite").code == 0
     assert len(PairCorpus.open("taught")) == 2 * len(before) and len(asked) == 3, "gold costs no answer"
     again = rot5(*given, "--out", "taught")

@@ -10,7 +10,7 @@ from rot5.data.corpus import PairCorpus
 from rot5.data.preparing import free, prepare_pairs, tidy
 from rot5.data.sources import SPLITS, Pair
 from rot5.data.tasks.examples import FORMATS, TaskExample, examples, first_examples
-from rot5.data.tasks.mixture import FormatsConfig, MixtureConfig, read_mixture, tasks_of
+from rot5.data.tasks.mixture import FormatsConfig, MixtureConfig, licence_of, read_mixture, tasks_of
 from rot5.data.tokenizer import saved_tokenizer, text_encoder
 from rot5.errors import UserError, nearest
 from rot5.progress import shown
@@ -44,7 +44,7 @@ def run(config: MixConfig, *, resume: bool = False, overwrite: bool = False) -> 
     else:
         made = examples(tasks, mixture, config.examples, config.seed, fits)
     counts: Counter[str] = Counter()
-    manifest = prepare_pairs(_pairs(made, counts), tokenizer, out, source=config.mixture)
+    manifest = prepare_pairs(_pairs(made, counts), tokenizer, out, source=config.mixture, licence=licence_of(tasks))
     for name in sorted(counts):
         print(f"{counts[name]:7,}  {name}")
     print(f"{out}: {manifest['pairs']:,} pairs of {len(tasks)} tasks")

@@ -41,7 +41,8 @@ def run(config: SortConfig) -> None:
             if not len(numbers):
                 raise UserError(f"{config.corpus} has too few documents for {config.parts} parts")
             texts = documents(corpus, numbers)
-            prepare(texts, tokenizer, folder / str(part), source=f"{config.corpus}, by {config.by}")
+            said = {"source": f"{config.corpus}, by {config.by}", "licence": corpus.manifest["licence"]}
+            prepare(texts, tokenizer, folder / str(part), **said)
             means = {name: float(values[numbers].mean()) for name, values in measures.items()}
             table.append({"part": part, "documents": len(numbers), **means})
         write_json(folder / "difficulty.json", {"corpus": config.corpus, "by": config.by, "parts": table})

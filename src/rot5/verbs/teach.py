@@ -47,7 +47,8 @@ def run(config: TeachConfig, *, resume: bool = False, overwrite: bool = False) -
     with locked(out.with_name(f"lock-{out.name}.answers")):
         answers = _answered(config, pairs, kept)
     taught = _taught(pairs, answers, config)
-    manifest = prepare_pairs(taught, pairs.tokenizer(), out, source=pairs.manifest["source"])
+    of_inputs = {key: pairs.manifest[key] for key in ("source", "licence")}
+    manifest = prepare_pairs(taught, pairs.tokenizer(), out, **of_inputs)
     print(f"{out}: {manifest['pairs']:,} pairs of {len(answers):,} inputs, answered by {config.teacher}")
 
 

@@ -48,6 +48,7 @@ def test_sorted_parts_hold_the_corpus(corpora, tmp_path, rot5, by, tiny_model):
     parts = [Corpus.open(out / str(number)) for number in (1, 2, 3)]
     texts = [text for part in parts for text in documents(part)]
     assert sorted(texts) == sorted(documents(corpus))
+    assert [part.manifest["licence"] for part in parts] == ["Apache-2.0"] * 3
     told = json.loads((out / "difficulty.json").read_text())
     means = [part[by] for part in told["parts"]]
     assert means == sorted(means) and means[0] < means[2]

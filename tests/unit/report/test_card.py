@@ -75,9 +75,9 @@ def test_a_chain_of_runs_is_told_from_its_beginning(tuned, corpora):
     assert headings(text) == ["Use", "Training data", "Training", "Results", "Limits", "Licence", "Methods"]
     assert "pretrained on denoising, then tuned on pairs" in text and "12,345 parameters" in text
     assert re.search(
-        r"\| first \| stories \| storyworld \| unknown \| 300 \| [\d,]+ \| [\d,]+ \| [0-9a-f]{16} \|", text
+        r"\| first \| stories \| storyworld \| Apache-2.0 \| 300 \| [\d,]+ \| [\d,]+ \| [0-9a-f]{16} \|", text
     )
-    assert re.search(r"\| second \| pairs \| storyworld \| unknown \| 60 \|", text)
+    assert re.search(r"\| second \| pairs \| storyworld \| Apache-2.0 \| 60 \|", text)
     assert "| first | pretrain | 220 | 16 | 512 and 144 | muon, 0.01 | linear | float32 | 7 | R 0.25, S 0.75 |" in text
     assert "| first | Some CPU | 2 | 1.5 | 4,321 | 2.13 |" in text
     assert "### first: likelihood of test" in text and "1.500 (0.500 to 2.500)" in text

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from random import Random
 
+from rot5.data.manifest import UNKNOWN_LICENCE
 from rot5.data.tasks import records
 from rot5.data.tasks.categories import CATEGORIES, Item
 from rot5.data.tasks.records import GIVEN, RecordsConfig, story_records
@@ -33,7 +34,7 @@ class MixtureConfig:
     """Tasks and their shares."""
 
     sources: dict[str, dict]
-    """Where records come from, by name: name, format, split, limit and seed of each."""
+    """Where records come from, by name: name, format, split, limit, seed and licence of each."""
     tasks: tuple[str, ...] = ("*",)
     """Patterns of `source/category`; all by default."""
     held_out: tuple[str, ...] = ()
@@ -56,6 +57,14 @@ class Task:
     """`source/category`."""
     templates: Templates
     items: Sequence[Item]
+    licence: str = UNKNOWN_LICENCE
+    """Of the data set's texts."""
+
+
+def licence_of(tasks: Sequence[Task]) -> str:
+    """That of all texts, those of several joined as SPDX joins them; `unknown` where one is."""
+    found = {task.licence for task in tasks}
+    return UNKNOWN_LICENCE if UNKNOWN_LICENCE in found else " AND ".join(sorted(found))
 
 
 def read_mixture(path: Path) -> MixtureConfig:
@@ -104,17 +113,20 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 def _of_source(name: str, source: RecordsConfig, templates: dict[str, Templates], seed: int) -> list[Task]:
     items: dict[str, list[Item]] = {}
+    licence = records.licence_of(source)
     if source.format in GIVEN:
         for number, record in enumerate(GIVEN[source.format](Path(source.name))):
             if number == source.limit:
                 break
             item: Item = {"definition": record.definition, "input": record.input, "answer": record.targets[0]}
             items.setdefault(record.task, []).append({**item, "answers": record.targets})
-        return [Task(f"{name}/{task}", templates["given"], found) for task, found in items.items()]
+        return [Task(f"{name}/{task}", templates["given"], found, licence) for task, found in items.items()]
     for number, record in enumerate(story_records(source)):
         for category, derive in CATEGORIES.items():
             draw = Random(f"{seed} {name} {category} {number}")
             items.setdefault(category, []).extend(derive(record, draw))
     if not any(items.values()):
         raise UserError(f"no records in {source.name}")
-    return [Task(f"{name}/{category}", templates[category], found) for category, found in items.items() if found]
+    return [
+        Task(f"{name}/{category}", templates[category], found, licence) for category, found in items.items() if found
+    ]

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from rot5.data import files
 from rot5.data.instruct import parse_instruct
-from rot5.data.sources import SPLITS, storyworld
+from rot5.data.manifest import UNKNOWN_LICENCE
+from rot5.data.sources import LICENCES, SPLITS, storyworld
 from rot5.errors import UserError, nearest
 
 
@@ -155,6 +156,13 @@ class RecordsConfig:
     """At most so many records."""
     seed: int = 0
     """Seed of StoryWorld."""
+    licence: str = ""
+    """Licence of the texts, for the cards of models; that of storyworld is known."""
+
+
+def licence_of(config: RecordsConfig) -> str:
+    """What is said, or else known, of the records' licence; `unknown` otherwise."""
+    return config.licence or LICENCES.get(config.format, UNKNOWN_LICENCE)
 
 
 def problems(config: RecordsConfig) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from rot5.data.order import visit
 from rot5.data.tasks.examples import SAY_WHY, examples, first_examples, shares
-from rot5.data.tasks.mixture import FormatsConfig, MixtureConfig, Task, read_mixture, tasks_of
+from rot5.data.tasks.mixture import FormatsConfig, MixtureConfig, Task, licence_of, read_mixture, tasks_of
 from rot5.data.tasks.templates import Templates, final_answer, read_templates
 from rot5.errors import UserError
 
@@ -145,6 +145,16 @@ def theirs(tmp_path):
     (tmp_path / "flan.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "more.tsv").write_text("in\tout\tnamed\nin2\tout2")
     return tmp_path
+
+
+def test_the_licence_of_a_mixture_is_that_of_all_its_texts(theirs):
+    def of(**flan) -> str:
+        theirs_too = {"format": "flan", "name": str(theirs / "flan.jsonl"), **flan}
+        return licence_of(tasks_of(mixture(sources={**WORLD, "flan": theirs_too}), "here", 0))
+
+    assert of(licence="MIT") == "Apache-2.0 AND MIT"
+    assert of(licence="Apache-2.0") == "Apache-2.0"
+    assert of() == "unknown"
 
 
 def test_formats_of_others_are_read(theirs):
