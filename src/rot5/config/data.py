@@ -55,7 +55,7 @@ class MixConfig:
     examples: int = 10_000
     """So many, mixed by the shares of their tasks."""
     per_task: int = 0
-    """In place of a mixture at most so many of every task, task by task, to judge by."""
+    """In place of a mixture at most so many of every task, which take turns, to judge by."""
     held_out: bool = False
     """Only the tasks that are held out, instead of the others."""
     tasks: str = ""

@@ -3,11 +3,12 @@
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from itertools import count, islice
+from itertools import count, islice, zip_longest
 from random import Random
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rot5.data.order import permutation, visit
 from rot5.data.tasks.categories import Item
@@ -17,8 +18,7 @@ from rot5.errors import UserError
 
 PLAIN, SHOTS, RATIONALE = FORMATS = ("plain", "shots", "rationale")
 BLOCK = 1024
-"""Examples in which every task has its share, up to one; and items of a task whose places are found at once."""
-
+"""Examples whose tasks are shuffled among each other; and items of a task whose places are found at once."""
 
 SAY_WHY = "\nSay why, then answer."
 Fits = Callable[[str, str], bool]
@@ -45,6 +45,33 @@ def shares(tasks: Sequence[Task], cap: int, temperature: float) -> list[float]:
     return [size / sum(sizes) for size in sizes]
 
 
+def turns(rates: Sequence[float], seed: int) -> Iterator[int]:
+    """The task of each example, without end, for tasks with these shares of all.
+
+    Up to the end of any block a task has its share, rounded down or up; the examples of a block are shuffled.
+    """
+    for block, sizes in enumerate(_sizes(np.asarray(rates))):
+        places = permutation(seed, block, np.arange(BLOCK), BLOCK)
+        yield from np.searchsorted(np.cumsum(sizes), places, side="right").tolist()
+
+
+def _sizes(rates: NDArray[np.float64]) -> Iterator[NDArray[np.int64]]:
+    """int64[tasks], block after block: how many of its examples are of each task.
+
+    What rounding down leaves of a block goes to the tasks whose next example is due first, which keeps all of them
+    within one example of their shares (Baruah and others, "Proportionate progress", Algorithmica 15, 1996).
+    """
+    taken = np.zeros(len(rates), np.int64)
+    for behind in count(BLOCK, BLOCK):
+        due = rates * behind
+        sizes = np.maximum(np.floor(due).astype(np.int64) - taken, 0)
+        could = np.flatnonzero(taken + sizes < np.ceil(due))
+        first = np.argsort((taken[could] + sizes[could] + 1) / rates[could], kind="stable")
+        sizes[could[first[: BLOCK - sizes.sum()]]] += 1
+        taken += sizes
+        yield sizes
+
+
 def examples(
     tasks: Sequence[Task],
     config: MixtureConfig,
@@ -58,16 +85,20 @@ def examples(
     Raises UserError for a task of which nothing fits.
     """
     rounds = [_endless(task, config.formats, seed, fits) for task in tasks]
-    for place in _which(shares(tasks, config.cap, config.temperature), number, seed):
+    for place in islice(turns(shares(tasks, config.cap, config.temperature), seed), number):
         yield next(rounds[place])
 
 
 def first_examples(
     tasks: Sequence[Task], formats: FormatsConfig, most: int, seed: int, fits: Fits
 ) -> Iterator[TaskExample]:
-    """The first `most` examples of every task that fit, task by task: what models are judged on."""
-    for task in tasks:
-        yield from islice(_round(task, _Shuffled(task, seed), 0, formats, seed, fits), most)
+    """The first `most` examples of every task that fit: what models are judged on.
+
+    Tasks take turns, so that the first few examples of all are of all tasks.
+    """
+    rounds = [islice(_round(task, _Shuffled(task, seed), 0, formats, seed, fits), most) for task in tasks]
+    for turn in zip_longest(*rounds):
+        yield from (each for each in turn if each)
 
 
 def _endless(task: Task, formats: FormatsConfig, seed: int, fits: Fits) -> Iterator[TaskExample]:
@@ -89,14 +120,6 @@ def _round(
     for place in range(number * size, (number + 1) * size):
         if example := _example(task, shuffled, place, formats, seed, fits):
             yield example
-
-
-def _which(rates: Sequence[float], count: int, seed: int) -> list[int]:
-    """The task of each example; in every block each has its share, up to one, in shuffled order."""
-    numbers = np.arange(count)
-    within = permutation(seed, numbers // BLOCK, numbers % BLOCK, BLOCK)
-    ends = np.cumsum(rates)[:-1]
-    return np.searchsorted(ends, (within + 0.5) / BLOCK, side="right").tolist()
 
 
 def _example(

@@ -4,11 +4,13 @@ import hashlib
 import json
 import zlib
 from collections import Counter
+from itertools import islice
 
+import numpy as np
 import pytest
 
 from rot5.data.order import visit
-from rot5.data.tasks.examples import SAY_WHY, examples, first_examples, shares
+from rot5.data.tasks.examples import BLOCK, SAY_WHY, examples, first_examples, shares, turns
 from rot5.data.tasks.mixture import FormatsConfig, MixtureConfig, Task, licence_of, read_mixture, tasks_of
 from rot5.data.tasks.templates import Templates, final_answer, read_templates
 from rot5.errors import UserError
@@ -35,8 +37,19 @@ def test_shares_go_by_size_up_to_the_cap_and_by_temperature():
     assert shares(tasks, 0, 1.0) == pytest.approx([0.1, 0.9])
     assert shares(tasks, 30, 1.0) == pytest.approx([0.25, 0.75])
     assert shares(tasks, 0, 2.0) == pytest.approx([1 / 4, 3 / 4])
-    found = Counter(each.task for each in examples(tasks, mixture(), 4096, 0, whatever))
-    assert abs(found["a"] - 409.6) <= 4
+
+
+@pytest.mark.parametrize("sizes", [[1] * 1800, [3, 9997], [1, 1, 1], [2**n for n in range(14)], range(1, 2000)])
+def test_of_whole_blocks_every_task_has_its_share_within_one_example(sizes):
+    rates = np.array(sizes) / sum(sizes)
+    found = np.fromiter(islice(turns(rates, 0), 40 * BLOCK), int)
+    for stop in range(BLOCK, len(found) + 1, BLOCK):
+        assert np.abs(np.bincount(found[:stop], minlength=len(rates)) - stop * rates).max() < 1
+
+
+def test_blocks_are_shuffled_each_in_its_own_way():
+    found = list(islice(turns([0.5, 0.5], 0), 2 * BLOCK))
+    assert sorted(found[:BLOCK]) != found[:BLOCK] != found[BLOCK:]
 
 
 def test_places_found_in_blocks_are_those_of_one_number_at_a_time():
@@ -47,12 +60,12 @@ def test_places_found_in_blocks_are_those_of_one_number_at_a_time():
 
 
 def test_the_examples_of_a_mixture_never_change():
-    """Shots look ahead over ends of blocks. The digest is of what was mixed before places were found in blocks."""
+    """Shots look ahead over ends of blocks. The digest is of what is mixed now: a change makes other examples."""
     tasks = [task("a", 700), task("b", 5), task("c", 1)]
     formats = FormatsConfig(plain=1, shots=2)
     found = list(examples(tasks, mixture(formats=formats), 2500, 3, whatever))
     assert any(each.format == "shots" for each in found)
-    assert hashlib.sha256(repr(found).encode()).hexdigest()[:16] == "ec9abe2b246b9862"
+    assert hashlib.sha256(repr(found).encode()).hexdigest()[:16] == "b3be8594a3795c15"
 
 
 def test_every_item_comes_once_in_a_round_and_rounds_differ():
@@ -97,6 +110,11 @@ def test_rationales_are_asked_for_and_come_before_the_answer():
         assert each.input.endswith(SAY_WHY) == (each.task == "world/who") == (each.format == "rationale")
         assert final_answer(each.target) == each.answers[0]
         assert (each.target == each.answers[0]) == (each.task == "world/title")
+
+
+def test_the_first_examples_are_of_all_tasks_in_turn():
+    tasks = [task("a", 9), task("b", 1), task("c", 3)]
+    assert "".join(each.task for each in first_examples(tasks, FormatsConfig(), 4, 0, whatever)) == "abcacaca"
 
 
 def test_what_does_not_fit_is_left_out_or_told():
