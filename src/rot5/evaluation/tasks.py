@@ -17,10 +17,13 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 def normalized(text: str) -> str:
     """Small letters, no punctuation, no articles, single spaces: as SQuAD compares answers (arXiv:1606.05250).
 
-    >>> normalized("The pond.")
-    'pond'
+    Other than there, a text of nothing but articles keeps them: it may be the letter of a choice.
+
+    >>> normalized("The pond."), normalized("A.")
+    ('pond', 'a')
     """
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+    words = text.lower().translate(_PUNCTUATION)
+    return " ".join(_ARTICLES.sub(" ", words).split() or words.split())
 
 
 def exact(answer: str, answers: Sequence[str]) -> float:

@@ -18,6 +18,9 @@ def pair(task: str, metric: str, *answers: str) -> Pair:
         ("at the pond", ["pond"], 0, 200 / 3),
         ("", ["pond"], 0, 0),
         ("red red", ["red"], 0, 200 / 3),
+        ("", ["A"], 0, 0),
+        ("B", ["A"], 0, 0),
+        ("a.", ["A"], 100, 100),
     ],
 )
 def test_answers_are_compared_as_squad_does(answer, answers, right, words):
