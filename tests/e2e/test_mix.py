@@ -56,7 +56,7 @@ def test_the_same_command_gives_the_same_pairs_and_resumes_to_nothing(place, rot
     assert "40 pairs" in rot5(*place, "--out", "again", "--resume").out
     assert rot5(*place, "--examples", 5, "--format", "rationale", "--out", "again", "--overwrite").code == 0
     assert len(told("again")) == 5
-    assert rot5(*place, "--examples", 20, "--tasks", "world/w*,world/title", "--out", "some").code == 0
+    assert rot5(*place, "--examples", 20, "--tasks", "world/w*, world/title", "--out", "some").code == 0
     assert {each["task"] for each in told("some")} == {"world/who", "world/title"}, "what is held out stays out"
 
 

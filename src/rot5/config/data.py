@@ -59,7 +59,8 @@ class MixConfig:
     held_out: bool = False
     """Only the tasks that are held out, instead of the others."""
     tasks: str = ""
-    """Patterns of tasks with commas between, in place of those in the file: `world/summary,tales/*`."""
+    """Patterns of tasks with commas between, in place of those in the file: `world/summary,tales/*`. A task that is
+    named in full is taken though the file holds it out."""
     split: str = ""
     """Split of all sources, in place of what the file says."""
     format: str = ""

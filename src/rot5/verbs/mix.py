@@ -31,7 +31,7 @@ def run(config: MixConfig, *, resume: bool = False, overwrite: bool = False) -> 
         raise UserError("; ".join(found))
     mixture = _changed(read_mixture(Path(config.mixture)), config)
     with shown("reading sources"):
-        tasks = tasks_of(mixture, config.mixture, config.seed)
+        tasks = tasks_of(mixture, config.mixture, config.seed, mixture.tasks if config.tasks else ())
     tokenizer = saved_tokenizer(config.tokenizer)
     encoder = text_encoder(tokenizer)
 
@@ -68,7 +68,7 @@ def _problems(config: MixConfig) -> list[str]:
 def _changed(mixture: MixtureConfig, config: MixConfig) -> MixtureConfig:
     """The mixture with what the command says instead."""
     if config.tasks:
-        mixture = replace(mixture, tasks=tuple(config.tasks.split(",")))
+        mixture = replace(mixture, tasks=tuple(each.strip() for each in config.tasks.split(",")))
     if config.split:
         sources = {name: {**given, "split": config.split} for name, given in mixture.sources.items()}
         mixture = replace(mixture, sources=sources)

@@ -82,8 +82,8 @@ def read_mixture(path: Path) -> MixtureConfig:
     return config
 
 
-def tasks_of(config: MixtureConfig, where: str, seed: int) -> list[Task]:
-    """The tasks of a mixture with all their items, those that are held out left out, in order of name.
+def tasks_of(config: MixtureConfig, where: str, seed: int, named: Sequence[str] = ()) -> list[Task]:
+    """The tasks of a mixture with all their items, those that are held out and not `named` left out, in order of name.
 
     Raises UserError for a pattern that no task has, a template that names a field that its items lack, and if no items
     are there.
@@ -99,7 +99,8 @@ def tasks_of(config: MixtureConfig, where: str, seed: int) -> list[Task]:
     for pattern in (*config.tasks, *config.held_out):
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UserError(f"{where}: no task {pattern!r}: {nearest(pattern, names)}")
-    chosen = [task for task in found if _matches(task.name, config.tasks) and not _matches(task.name, config.held_out)]
+    held_out = {name for name in names if _matches(name, config.held_out)} - {*named}
+    chosen = [task for task in found if _matches(task.name, config.tasks) and task.name not in held_out]
     if not chosen:
         raise UserError(f"{where}: no tasks are left: held_out takes them all")
     for task in chosen:
@@ -115,18 +116,20 @@ def _of_source(name: str, source: RecordsConfig, templates: dict[str, Templates]
     items: dict[str, list[Item]] = {}
     licence = records.licence_of(source)
     if source.format in GIVEN:
-        for number, record in enumerate(GIVEN[source.format](Path(source.name))):
-            if number == source.limit:
-                break
-            item: Item = {"definition": record.definition, "input": record.input, "answer": record.targets[0]}
-            items.setdefault(record.task, []).append({**item, "answers": record.targets})
-        return [Task(f"{name}/{task}", templates["given"], found, licence) for task, found in items.items()]
-    for number, record in enumerate(story_records(source)):
-        for category, derive in CATEGORIES.items():
-            draw = Random(f"{seed} {name} {category} {number}")
-            items.setdefault(category, []).extend(derive(record, draw))
+        for record in GIVEN[source.format](Path(source.name)):
+            found = items.setdefault(record.task, [])
+            if len(found) < source.limit:
+                item: Item = {"definition": record.definition, "input": record.input, "answer": record.targets[0]}
+                found.append({**item, "answers": record.targets})
+    else:
+        for number, record in enumerate(story_records(source)):
+            for category, derive in CATEGORIES.items():
+                draw = Random(f"{seed} {name} {category} {number}")
+                items.setdefault(category, []).extend(derive(record, draw))
     if not any(items.values()):
         raise UserError(f"no records in {source.name}")
     return [
-        Task(f"{name}/{category}", templates[category], found, licence) for category, found in items.items() if found
+        Task(f"{name}/{task}", templates["given" if source.format in GIVEN else task], found, licence)
+        for task, found in items.items()
+        if found
     ]

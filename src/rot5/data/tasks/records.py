@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from rot5.data import files
 from rot5.data.instruct import parse_instruct
 from rot5.data.manifest import UNKNOWN_LICENCE
-from rot5.data.sources import LICENCES, SPLITS, storyworld
+from rot5.data.sources import LICENCES, SPLITS, STORYWORLD, storyworld
 from rot5.errors import UserError, nearest
 
 
@@ -74,7 +74,10 @@ _FAIRYTALE_SPLITS = {"train": "train", "validation": "val", "test": "test", "hel
 
 
 def stories_of_fairytaleqa(path: Path, split: str) -> Iterator[StoryRecord]:
-    """Sections of FairytaleQA's tales (arXiv:2203.13947), each with the questions about it alone; JSON lines."""
+    """Sections of FairytaleQA's tales (arXiv:2203.13947), each with the questions about it alone; JSON lines.
+
+    Questions without an answer are passed over.
+    """
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             tale = json.loads(line)
@@ -82,8 +85,8 @@ def stories_of_fairytaleqa(path: Path, split: str) -> Iterator[StoryRecord]:
                 continue
             for section in tale["sections"]:
                 asked = [each for each in tale["qa"] if each["cor_section"] == section["id"]]
-                questions = tuple(Question(_line(each["question"]), _answers(each)) for each in asked)
-                if questions:
+                answered = ((_line(each["question"]), _answers(each)) for each in asked)
+                if questions := tuple(Question(*each) for each in answered if each[1]):
                     yield StoryRecord(_paragraphs(section["text"]), questions=questions)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise UserError(
@@ -106,14 +109,18 @@ def _paragraphs(text: str) -> str:
 
 
 def given_by_natural_instructions(path: Path) -> Iterator[GivenRecord]:
-    """Instances of Super-NaturalInstructions (arXiv:2204.07705): a task's JSON file, or a folder of them."""
+    """Instances of Super-NaturalInstructions (arXiv:2204.07705): a task's JSON file, or a folder of them.
+
+    Instances without an output are passed over.
+    """
     for each in sorted(path.glob("*.json")) if path.is_dir() else [path]:
         try:
             task = json.loads(each.read_text(encoding="utf-8"))
             definition = task["Definition"] if isinstance(task["Definition"], str) else task["Definition"][0]
             for instance in task["Instances"]:
                 outputs = instance["output"] if isinstance(instance["output"], list) else [instance["output"]]
-                yield GivenRecord(each.stem, definition.strip(), instance["input"].strip(), tuple(outputs))
+                if outputs:
+                    yield GivenRecord(each.stem, definition.strip(), instance["input"].strip(), tuple(outputs))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise UserError(f"{each}: no task of Super-NaturalInstructions ({type(error).__name__}: {error})") from None
 
@@ -138,8 +145,9 @@ def given_by_flan(path: Path) -> Iterator[GivenRecord]:
         yield GivenRecord(name, "", inputs.strip(), (targets.strip(),))
 
 
-FORMATS = ("storyworld", "instruct", "fairytaleqa", "natural-instructions", "flan")
+FORMATS = (STORYWORLD, "instruct", "fairytaleqa", "natural-instructions", "flan")
 GIVEN = {"natural-instructions": given_by_natural_instructions, "flan": given_by_flan}
+_WITH_SPLITS = (STORYWORLD, "fairytaleqa")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,9 +159,9 @@ class RecordsConfig:
     format: str = "storyworld"
     """storyworld, instruct, fairytaleqa, natural-instructions or flan."""
     split: str = "train"
-    """train, validation, test or held_out, of storyworld and fairytaleqa."""
+    """train, validation, test or held_out, of storyworld and fairytaleqa; a file of the others is one split."""
     limit: int = 2000
-    """At most so many records."""
+    """At most so many records; of natural-instructions and flan, so many of each task."""
     seed: int = 0
     """Seed of StoryWorld."""
     licence: str = ""
@@ -172,8 +180,14 @@ def problems(config: RecordsConfig) -> list[str]:
         found.append(f"unknown format {config.format!r} of records: {nearest(config.format, FORMATS)}")
     if config.split not in SPLITS:
         found.append(f"unknown split {config.split!r} of records: {nearest(config.split, SPLITS)}")
+    elif config.split != "train" and config.format in FORMATS and config.format not in _WITH_SPLITS:
+        found.append(
+            f"format {config.format} knows no split {config.split!r}: name the file that holds it, and leave out split"
+        )
     if config.limit < 1:
         found.append(f"the limit of records must be at least 1, not {config.limit}")
+    if config.format == STORYWORLD and config.name != STORYWORLD:
+        found.append(f"{config.name!r} is no storyworld: say its format, one of {', '.join(FORMATS[1:])}")
     if config.format in FORMATS[1:] and not Path(config.name).exists():
         found.append(f"no such file or folder: {config.name}")
     return found

@@ -129,6 +129,9 @@ def test_held_out_tasks_are_in_one_part_and_not_in_the_other():
     held = mixture(held_out=("world/who", "*/title"))
     names = {each.name for each in tasks_of(held, "here", 0)}
     assert len(names) == 11 and not names & {"world/who", "world/title"}
+    named = ("world/title", "world/w*")
+    chosen = tasks_of(mixture(held_out=("world/who", "*/title"), tasks=named), "here", 0, named)
+    assert [each.name for each in chosen] == ["world/title", "world/word"], "a pattern names none that is held out"
 
 
 FAIRYTALE = {
@@ -138,6 +141,8 @@ FAIRYTALE = {
     "qa": [
         {"cor_section": "1", "question": "What did the king\nhave?", "answer1": "a cat", "answer4": "A cat."},
         {"cor_section": "1", "question": "Who slept?", "answer1": "the cat", "answer4": ""},
+        {"cor_section": "1", "question": "Unanswered?", "answer1": "", "answer4": " "},
+        {"cor_section": "2", "question": "Unanswered?"},
         {"cor_section": "1,2", "question": "All?", "answer1": "no"},
     ],
 }
@@ -147,6 +152,7 @@ NATURAL = {
     "Instances": [
         {"id": "1", "input": "hot", "output": ["cold", "cool"]},
         {"id": "2", "input": "up", "output": "down"},
+        {"id": "3", "input": "blue", "output": []},
     ],
 }
 
@@ -195,6 +201,9 @@ def test_formats_of_others_are_read(theirs):
         ("Say the opposite.\n\nhot", "cold", ("cold", "cool")),
         ("Say the opposite.\n\nup", "down", ("down",)),
     }
+    sources["natural"]["limit"] = 1
+    limited = {each.name: len(each.items) for each in tasks_of(mixture(sources=sources), "here", 0)}
+    assert limited["natural/task1_opposites"] == limited["natural/task2_same"] == 1, "a limit is of each task"
     (sums,) = first_examples([found["flan/sums"]], FormatsConfig(), 9, 0, whatever)
     assert (sums.input, sums.target) == ("1+1=", "2")
 
@@ -207,6 +216,7 @@ def test_formats_of_others_are_read(theirs):
         ("a.jsonl", "flan", '{"inputs": 3, "targets": ""}', r"line 1: no example of Flan \(TypeError"),
         ("a.tsv", "flan", "one", "line 1: 1 columns"),
         ("a.txt", "instruct", "Summary: x", "no records in"),
+        ("a.json", "natural-instructions", '{"Definition": "", "Instances": []}', "no records in"),
     ],
 )
 def test_files_that_are_none_of_these_are_told(tmp_path, name, format_, content, message):
@@ -224,6 +234,11 @@ def test_files_that_are_none_of_these_are_told(tmp_path, name, format_, content,
         ({"sources": {"w": {"format": "storywrld"}}}, "sources.w: unknown format 'storywrld'"),
         ({"sources": {"w": {"limt": 3}}}, "sources.w: unknown key 'limt': did you mean limit"),
         ({"sources": {"w": {"format": "flan", "name": "nowhere.tsv"}}}, "no such file or folder: nowhere.tsv"),
+        ({"sources": {"w": {"name": "tales.jsonl"}}}, "'tales.jsonl' is no storyworld: say its format"),
+        (
+            {"sources": {"w": {"format": "flan", "name": "/", "split": "test"}}},
+            "format flan knows no split 'test': name the file that holds it",
+        ),
         ({"temperature": 0}, "temperature must be above 0"),
         ({"formats": {"plain": 0}}, "one of them above"),
         ({"formats": {"plan": 1}}, "unknown key 'formats.plan': did you mean formats.plain"),
