@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rot5.data.corpus import PairCorpus
+from rot5.data.manifest import MANIFEST, SEAL, SETTINGS, data_fingerprint, write_sealed
 
 MIXTURE = """
 sources: {world: {format: storyworld, limit: 25}}
@@ -53,11 +54,37 @@ def test_the_same_command_gives_the_same_pairs_and_resumes_to_nothing(place, rot
     assert rot5(*place, "--examples", 40, "--out", "again").code == 0
     assert told("again") == told("train")
     assert "again already exists" in rot5(*place, "--out", "again").err
-    assert "40 pairs" in rot5(*place, "--out", "again", "--resume").out
+    assert "40 pairs" in rot5(*place, "--examples", 40, "--out", "again", "--resume").out
     assert rot5(*place, "--examples", 5, "--format", "rationale", "--out", "again", "--overwrite").code == 0
     assert len(told("again")) == 5
     assert rot5(*place, "--examples", 20, "--tasks", "world/w*, world/title", "--out", "some").code == 0
     assert {each["task"] for each in told("some")} == {"world/who", "world/title"}, "what is held out stays out"
+    assert rot5(*place, "--examples", 5, "--tasks", "world/word", "--out", "named").code == 0
+    assert {each["task"] for each in told("named")} == {"world/word"}, "but for what is named"
+
+
+def test_finished_pairs_of_other_settings_are_no_success(place, rot5):
+    again = (*place, "--out", "train", "--resume", "--examples")
+    called = rot5(*again, 41, "--format", "plain")
+    assert called.code == 2 and called.err.count("\n") == 1
+    assert "train was made with other settings (examples, format): restore them" in called.err
+    Path("tasks.yaml").write_text(MIXTURE.replace("limit: 25", "limit: 26"))
+    assert "other settings (mixture)" in rot5(*again, 40).err
+    Path("tasks.yaml").write_text(f"# what is only said differently is the same\n{MIXTURE}")
+    assert "40 pairs" in rot5(*again, 40).out
+    Path("templates.yaml").write_text('title: {inputs: ["{story} Title?"], targets: ["{answer}"]}')
+    Path("tasks.yaml").write_text(f"{MIXTURE}\ntemplates: templates.yaml")
+    assert rot5(*place, "--examples", 5, "--out", "own").code == 0
+    Path("templates.yaml").write_text('title: {inputs: ["{story} Its title?"], targets: ["{answer}"]}')
+    assert "other settings (templates)" in rot5(*place, "--examples", 5, "--out", "own", "--resume").err
+
+
+def test_pairs_from_before_settings_were_kept_are_taken_and_their_fingerprint_stays(place, rot5):
+    before = data_fingerprint(Path("train"))
+    manifest = json.loads(Path("train", MANIFEST).read_text())
+    write_sealed(Path("train"), {key: manifest[key] for key in manifest if key not in (SETTINGS, SEAL)})
+    assert "40 pairs" in rot5(*place, "--examples", 41, "--out", "train", "--resume").out
+    assert data_fingerprint(Path("train")) == before
 
 
 @pytest.mark.parametrize(

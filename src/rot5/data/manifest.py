@@ -13,6 +13,8 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 UNKNOWN_LICENCE = "unknown"
 """Of data of which nobody said one."""
+SETTINGS = "settings"
+"""Of a manifest: what the data were made with, as far as their maker said it."""
 SEAL = "seal"
 """Of a manifest: the sha256 of all else in it."""
 
@@ -21,7 +23,7 @@ def data_fingerprint(folder: Path) -> str:
     """A fingerprint of prepared text or pairs: of tokens and tokenizer, wherever they lie and came from."""
 
     def without_origin(found: dict) -> dict:
-        return {key: value for key, value in found.items() if key not in ("source", "licence", SEAL)}
+        return {key: value for key, value in found.items() if key not in ("source", "licence", SETTINGS, SEAL)}
 
     found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"), object_hook=without_origin)
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
@@ -101,7 +103,8 @@ def _is_manifest(found: dict[str, Any]) -> bool:
     )
     texts = [found.get(key) for key in ("tokenizer", "source", "licence")]
     counted = all(isinstance(number, int) and 0 <= number < 2**63 for number in numbers)
-    return sealed and counted and all(isinstance(text, str) for text in texts)
+    told = isinstance(found.get(SETTINGS, {}), dict) and all(isinstance(text, str) for text in texts)
+    return sealed and counted and told
 
 
 def verify_files(folder: Path, manifest: dict[str, Any]) -> None:

@@ -14,13 +14,14 @@ from tokenizers import Encoding
 from transformers import PreTrainedTokenizerFast
 
 from rot5.data.corpus import REFERENCES
-from rot5.data.manifest import FORMAT, MANIFEST, UNKNOWN_LICENCE, seal_of, write_sealed
+from rot5.data.manifest import FORMAT, MANIFEST, SETTINGS, UNKNOWN_LICENCE, seal_of, write_sealed
 from rot5.data.shards import BOOKMARKS, PROGRESS, Writer
 from rot5.data.sources import Documents, Pair
 from rot5.data.tokenizer import text_encoder
 from rot5.errors import UserError
 from rot5.folders import locked, put_in_place, settle, undo, unfinished, write_json
 from rot5.progress import shown
+from rot5.recipes import merged
 
 _TOKENS_PER_NOTE = 1 << 24
 _CHARACTERS_PER_BATCH = 1 << 20
@@ -42,8 +43,8 @@ def prepare(
 
     A stream of any length takes bounded memory. The folder is complete or absent, and a corpus that was there stays
     until this one is whole. With `resume`, documents that a stopped call has dealt with are passed over; `settings`,
-    plain JSON, must then be what they were. Raises UserError if they are not, if there are no documents where there
-    must be some, or if the folder holds something else.
+    plain JSON that is kept in the manifest, must then be what they were. Raises UserError if they are not, if there are
+    no documents where there must be some, or if the folder holds something else.
     """
     with _begun(folder, dict(settings or {}), resume) as journal, shown("documents written") as tell:
         writer = Writer(journal.folder, tokenizer, max_shard_tokens, journal.place("documents"))
@@ -57,7 +58,7 @@ def prepare(
             journal.note(writer.num_tokens, lambda: {"documents": writer.commit()})
         if not (writer.num_documents or may_be_empty):
             raise UserError(f"no documents in {source}")
-        return writer.finish(source, licence)
+        return writer.finish(_origin(source, licence, settings))
 
 
 def prepare_pairs(
@@ -105,15 +106,18 @@ def prepare_pairs(
         manifest = {
             "format": FORMAT,
             "kind": "pairs",
-            "source": source,
-            "licence": licence,
+            **_origin(source, licence, settings),
             "tokenizer": inputs.fingerprint,
             "pairs": inputs.num_documents,
-            "inputs": inputs.finish(source, licence),
-            "targets": targets.finish(source, licence),
+            "inputs": inputs.finish(_origin(source, licence)),
+            "targets": targets.finish(_origin(source, licence)),
             "files": {REFERENCES: seal_of(partial / REFERENCES)},
         }
         return write_sealed(partial, manifest)
+
+
+def _origin(source: str, licence: str, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    return {"source": source, "licence": licence} | ({SETTINGS: dict(settings)} if settings else {})
 
 
 def _told(pair: Pair) -> str:
@@ -191,6 +195,19 @@ def noted_progress(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
             "out --resume to begin anew"
         )
     return noted
+
+
+def check_settings(folder: Path, manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Raise UserError where the whole data of `folder` were made with other settings.
+
+    What an older manifest does not know, as it may be all of them, is taken to be the same.
+    """
+    kept = merged(settings, manifest.get(SETTINGS, {}))
+    if changed := sorted(key for key in settings if kept[key] != settings[key]):
+        raise UserError(
+            f"{folder} was made with other settings ({', '.join(changed)}): restore them, or leave out --resume and "
+            "replace it with --overwrite or choose another --out"
+        )
 
 
 def _encoded(

@@ -40,7 +40,7 @@ from datatrove.utils.word_tokenizers import WordTokenizer
 from loguru import logger
 from transformers import PreTrainedTokenizerFast
 
-from rot5.data.manifest import MANIFEST, merged, read_manifest, write_sealed
+from rot5.data.manifest import MANIFEST, SETTINGS, merged, read_manifest, write_sealed
 from rot5.data.parts import Part, PartsConfig
 from rot5.data.preparing import free, lock, noted_progress, prepare
 from rot5.data.shards import PROGRESS
@@ -81,7 +81,7 @@ def prepare_parts(
             write_json(partial / PROGRESS, {"settings": settings})
         if not ((partial / MANIFEST).is_file() or _done(_stages(source, partial.resolve(), parts), parts.executor)):
             return None
-        manifest = _merge(partial, parts, source.name)
+        manifest = _merge(partial, parts, {"source": source.name, SETTINGS: settings})
         put_in_place(folder, [PROGRESS])
     return manifest
 
@@ -97,13 +97,13 @@ def _done(last: PipelineExecutor, name: str) -> bool:
     return not last.get_incomplete_ranks(skip_completed=True)
 
 
-def _merge(partial: Path, parts: PartsConfig, source: str) -> dict[str, Any]:
+def _merge(partial: Path, parts: PartsConfig, origin: dict[str, Any]) -> dict[str, Any]:
     """Make one corpus of the parts, by its manifest, and clear away all else; can be called again if it was killed."""
     names = [_name(number) for number in range(parts.number)]
     if not (partial / MANIFEST).is_file():
-        manifest = merged(partial, names) | {"source": source}
+        manifest = merged(partial, names) | origin
         if not manifest["documents"]:
-            raise UserError(f"no documents in {source}")
+            raise UserError(f"no documents in {origin['source']}")
         if parts.duplicates != "keep":
             found = (partial / STEPS / "duplicates").rglob("*")
             size = sum(path.stat().st_size for path in found if path.suffix in (".remove", ".c4_dup"))

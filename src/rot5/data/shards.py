@@ -117,8 +117,8 @@ class Writer:
         self.num_documents += len(texts)
         self.num_bytes += sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
 
-    def finish(self, source: str, licence: str) -> dict[str, Any]:
-        """Close the last shard, write the manifest and return it."""
+    def finish(self, origin: Mapping[str, Any]) -> dict[str, Any]:
+        """Close the last shard, write the manifest, where the corpus came from in it, and return it."""
         self._close_shard()
         paths = sorted(
             path
@@ -128,8 +128,7 @@ class Writer:
         manifest = {
             "format": FORMAT,
             "kind": "documents",
-            "source": source,
-            "licence": licence,
+            **origin,
             "tokenizer": self.fingerprint,
             "vocab_size": self._vocab_size,
             "documents": self.num_documents,

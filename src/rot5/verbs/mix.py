@@ -2,18 +2,22 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from rot5.config import MixConfig
 from rot5.data.corpus import PairCorpus
-from rot5.data.preparing import free, prepare_pairs, tidy
+from rot5.data.preparing import check_settings, free, prepare_pairs, tidy
 from rot5.data.sources import SPLITS, Pair
 from rot5.data.tasks.examples import FORMATS, TaskExample, examples, first_examples
 from rot5.data.tasks.mixture import FormatsConfig, MixtureConfig, licence_of, read_mixture, tasks_of
 from rot5.data.tokenizer import saved_tokenizer, text_encoder
 from rot5.errors import UserError, nearest
 from rot5.progress import shown
+from rot5.recipes import recipe
 
 
 def run(config: MixConfig, *, resume: bool = False, overwrite: bool = False) -> None:
@@ -22,14 +26,18 @@ def run(config: MixConfig, *, resume: bool = False, overwrite: bool = False) -> 
     free(out)
     if resume:
         tidy(out)
-    if out.exists() and resume:
-        print(f"{out}: {PairCorpus.open(out).manifest['pairs']:,} pairs")
-        return
-    if out.exists() and not overwrite:
+    if out.exists() and not (resume or overwrite):
         raise UserError(f"{out} already exists: replace it with --overwrite or choose another --out")
     if found := _problems(config):
         raise UserError("; ".join(found))
-    mixture = _changed(read_mixture(Path(config.mixture)), config)
+    mixture = read_mixture(Path(config.mixture))
+    settings = _settings(config, mixture.templates)
+    if out.exists() and resume:
+        manifest = PairCorpus.open(out).manifest
+        check_settings(out, manifest, settings)
+        print(f"{out}: {manifest['pairs']:,} pairs")
+        return
+    mixture = _changed(mixture, config)
     with shown("reading sources"):
         tasks = tasks_of(mixture, config.mixture, config.seed, mixture.tasks if config.tasks else ())
     tokenizer = saved_tokenizer(config.tokenizer)
@@ -44,7 +52,8 @@ def run(config: MixConfig, *, resume: bool = False, overwrite: bool = False) -> 
     else:
         made = examples(tasks, mixture, config.examples, config.seed, fits)
     counts: Counter[str] = Counter()
-    manifest = prepare_pairs(_pairs(made, counts), tokenizer, out, source=config.mixture, licence=licence_of(tasks))
+    told: dict[str, Any] = {"source": config.mixture, "licence": licence_of(tasks), "settings": settings}
+    manifest = prepare_pairs(_pairs(made, counts), tokenizer, out, **told)
     for name in sorted(counts):
         print(f"{counts[name]:7,}  {name}")
     print(f"{out}: {manifest['pairs']:,} pairs of {len(tasks)} tasks")
@@ -63,6 +72,12 @@ def _problems(config: MixConfig) -> list[str]:
         if value and value not in known:
             found.append(f"unknown {key} {value!r}: {nearest(value, known)}")
     return found
+
+
+def _settings(config: MixConfig, templates: str) -> dict[str, Any]:
+    """What pairs are made with: the settings, and what the files of the mixture and of its templates say."""
+    said = {key: recipe(Path(name)) for key, name in (("mixture", config.mixture), ("templates", templates)) if name}
+    return {**asdict(config), "out": "", **{key: yaml.safe_dump(content) for key, content in said.items()}}
 
 
 def _changed(mixture: MixtureConfig, config: MixConfig) -> MixtureConfig:

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from rot5.config import PrepareConfig
 from rot5.data import parts, sources
 from rot5.data.corpus import Corpus, PairCorpus
-from rot5.data.preparing import noted_progress, prepare, prepare_pairs, tidy
+from rot5.data.preparing import check_settings, noted_progress, prepare, prepare_pairs, tidy
 from rot5.data.tokenizer import MISTRAL, build_tokenizer, prune_tokenizer, saved_tokenizer
 from rot5.errors import UserError
 from rot5.folders import unfinished
@@ -22,7 +22,9 @@ def run(config: PrepareConfig, *, resume: bool = False, overwrite: bool = False)
     if resume:
         tidy(out)
         if out.exists() and not noted_progress(out, settings):
-            _tell(out, (PairCorpus if config.pairs else Corpus).open(out).manifest)
+            manifest = (PairCorpus if config.pairs else Corpus).open(out).manifest
+            check_settings(out, manifest, settings)
+            _tell(out, manifest)
             return
     elif out.exists() and not overwrite:
         raise UserError(f"{out} already exists: replace it with --overwrite or choose another --out")
@@ -80,11 +82,15 @@ def _tell(out: Path, manifest: dict[str, Any]) -> None:
 
 
 def _settings(config: PrepareConfig) -> dict[str, Any]:
-    """What a stopped preparation must have been begun with to be taken up: the settings, and the size of the text."""
+    """What a preparation must have been begun with to be taken up: the settings, and the size of the text.
+
+    Text that is not here, or not any more, has none.
+    """
     path = Path(config.source.name)
     files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    size = {"bytes": sum(file.stat().st_size for file in files)} if path.exists() else {}
     cut = {"number": config.parts.number, "duplicates": config.parts.duplicates}
-    return {**asdict(config), "out": "", "parts": cut, "bytes": sum(file.stat().st_size for file in files)}
+    return {**asdict(config), "out": "", "parts": cut, **size}
 
 
 def _begun_tokenizer(out: Path, settings: dict[str, Any]) -> PreTrainedTokenizerFast | None:

@@ -45,6 +45,7 @@ def prepared(text, tokenizer, out, resume=False, **settings):
     corpus = Corpus.open(out)
     corpus.verify()
     assert corpus.manifest == manifest and manifest["licence"] == config.licence
+    assert manifest["settings"] == {"a": settings["number"]}
     assert {path.name for path in out.parent.iterdir()} <= {text.name, out.name, "bin", "jobs"}
     assert {path.name.partition("-")[0] for path in out.iterdir()} == {"manifest.json", "tokenizer", "part"}
     return list(documents(corpus))
