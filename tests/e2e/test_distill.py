@@ -249,6 +249,17 @@ def test_faults_are_told_in_one_line(rot5, corpora, folder, foreigners, tmp_path
     assert not Path("out").exists() and not Path("out.teacher").exists()
 
 
+def test_other_pairs_are_told_before_the_teacher_is_asked(rot5, corpora, folder, tmp_path):
+    """Of the two that miss them, the run and what its teacher said, the run is the one to be told of."""
+    shutil.copytree(corpora / "pairs", tmp_path / "pairs")
+    given = words(corpora, tmp_path / "run", folder / "teacher", "--limit", 2, "--pairs", tmp_path / "pairs")
+    job(given)
+    shutil.rmtree(tmp_path / "pairs")
+    shutil.copytree(corpora / "held-out", tmp_path / "pairs")
+    called = rot5(*given, "--resume")
+    assert called.code == 2 and f"begun on other data than {tmp_path / 'pairs'} now holds" in called.err, called.err
+
+
 def test_several_processes_are_refused(rot5, corpora, folder, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     called = rot5(*words(corpora, tmp_path / "out", folder / "teacher"))

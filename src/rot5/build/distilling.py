@@ -45,7 +45,8 @@ def distilling(config: DistillConfig, *, resume: bool, overwrite: bool) -> Job:
     Raises UserError before the teacher is asked if something cannot work.
     """
     refuse(_problems(config) + finetune_problems(config))
-    RunFolder(Path(config.out)).refuse_begun(resume=resume, overwrite=overwrite)
+    run = RunFolder(Path(config.out))
+    run.refuse_begun(resume=resume, overwrite=overwrite)
     teacher = load(config.teacher)
     refuse(_teacher_problems(config, teacher))
     precision = resolved_precision(config.teacher_precision, teacher.model.device)
@@ -53,6 +54,8 @@ def distilling(config: DistillConfig, *, resume: bool, overwrite: bool) -> Job:
         teacher.model.float()
     subject, resolved, pairs, validation = tuning(config, _beginning(config, teacher))
     refuse(_student_problems(config, teacher, subject))
+    if resume:
+        run.refuse_other_data(resolved["derived"]["data"])
     about = {
         "teacher": weights_fingerprint(teacher.model),
         "tokenizers": [tokenizer_fingerprint(each) for each in (teacher.tokenizer, subject.tokenizer)],

@@ -15,6 +15,8 @@ from rot5.build.subjects import Subject
 from rot5.config import FinetuneConfig, PretrainConfig
 from rot5.data.batches import Examples, PackedRows, RowIds
 from rot5.data.corpus import Verification
+from rot5.data.manifest import data_fingerprint
+from rot5.data.mixture import corpus_folders
 from rot5.data.packing import PackConfig
 from rot5.data.tokenizer import SpecialIds
 from rot5.errors import UserError
@@ -81,6 +83,7 @@ def resolved_settings(config: PretrainConfig | FinetuneConfig, subject: Subject,
     shape = {key: value for key, value in model.config.to_diff_dict().items() if key != "transformers_version"}
     embedding = sum(weight.numel() for weight in model.get_input_embeddings().parameters())
     derived |= {
+        "data": {str(folder): data_fingerprint(folder) for folder in _data_of(config)},
         "steps": subject.steps,
         "precision": runtime.resolved_precision(config.train.precision, model.device),
         "parameters": model.num_parameters(),
@@ -88,6 +91,12 @@ def resolved_settings(config: PretrainConfig | FinetuneConfig, subject: Subject,
         "shape": shape,
     }
     return json.loads(json.dumps(settings | {"derived": derived}))
+
+
+def _data_of(config: PretrainConfig | FinetuneConfig) -> list[Path]:
+    """The folders that a run is trained and judged on."""
+    training = corpus_folders(config.corpus) if isinstance(config, PretrainConfig) else [Path(config.pairs)]
+    return [*training, Path(config.validation)]
 
 
 def new_job(

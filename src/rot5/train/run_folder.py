@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ FILES = {
     *("partial-export", "old-export", "skipped-batch.npz", "partial-skipped-batch.npz"),
 }
 """All that a run can leave."""
+APART = {"train": FREE, "derived": ("data",)}
+"""By group what may differ when a run is taken up: it touches no result, or is compared by `refuse_other_data`."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,18 @@ class RunFolder:
         if self.exists() and not (resume or overwrite):
             raise UserError(
                 f"{self.path} already holds a run: continue it with --resume or replace it with --overwrite"
+            )
+
+    def refuse_other_data(self, data: Mapping[str, str]) -> None:
+        """Raise UserError if a run was begun here on data that have changed since; `data` are fingerprints by folder.
+
+        A run of older software did not note them.
+        """
+        begun = self.config()["derived"].get("data", {}) if self.exists() else {}
+        if changed := [folder for folder, found in data.items() if begun.get(folder, found) != found]:
+            raise UserError(
+                f"{self.path} was begun on other data than {', '.join(changed)} now holds: restore them to resume, or "
+                "begin anew with another --out"
             )
 
     def config(self) -> dict:
@@ -113,6 +128,15 @@ def difference(old: dict, new: dict, prefix: str = "") -> list[str]:
     return found
 
 
+def decisive(settings: dict, defaults: dict) -> dict:
+    """What a run's settings are compared by: with the `defaults` of those that older software did not know, and without
+    those that may differ."""
+    return {
+        key: {name: inner for name, inner in value.items() if name not in APART[key]} if key in APART else value
+        for key, value in filled(settings, defaults).items()
+    }
+
+
 def filled(settings: dict, defaults: dict) -> dict:
     """Settings with the defaults of those that they lack, at any depth.
 
@@ -137,8 +161,8 @@ def begin_run(
     """
     run = RunFolder(path)
     if run.exists() and resume:
-        changed = difference(_decisive(filled(run.config(), defaults)), _decisive(config))
-        if changed:
+        run.refuse_other_data(config["derived"]["data"])
+        if changed := difference(decisive(run.config(), defaults), decisive(config, defaults)):
             raise UserError(f"{path} was begun with other settings ({'; '.join(changed)}): restore them to resume")
         return run
     run.refuse_begun(resume=resume, overwrite=overwrite)
@@ -153,11 +177,6 @@ def begin_run(
     write_json(path / ENVIRONMENT, environment)
     write_text(path / SETTINGS, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     return run
-
-
-def _decisive(config: dict) -> dict:
-    """The settings without those that do not touch the result."""
-    return config | {"train": {key: value for key, value in config["train"].items() if key not in FREE}}
 
 
 def _clear(path: Path) -> None:

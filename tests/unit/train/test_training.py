@@ -1,6 +1,7 @@
 """The loop: gradients do not depend on the cut of the batch, and stopping does not change the result."""
 
 import json
+import shutil
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -158,6 +159,7 @@ def test_a_run_begun_before_a_setting_was_known_goes_on(settings):
     run = pretraining(settings, resume=False, overwrite=False).run
     config = run.config()
     del config["derived"]["shape"]["position_encoding"], config["train"]["optimizer"]["beta2"], config["seed"]
+    del config["derived"]["data"]
     (run.path / "config.yaml").write_text(yaml.safe_dump(config))
     pretraining(settings, resume=True, overwrite=False)
     optimizer = replace(settings.train.optimizer, beta2=0.5)
@@ -168,6 +170,25 @@ def test_a_run_begun_before_a_setting_was_known_goes_on(settings):
     (run.path / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(UserError, match=r"derived.shape.d_model: 32 -> 64"):
         pretraining(settings, resume=True, overwrite=False)
+
+
+def test_a_run_goes_on_with_no_other_data(settings, corpora, tmp_path):
+    """Of a mixture one corpus is prepared anew where it lay."""
+    text = tmp_path / "text"
+    shutil.copytree(corpora / "stories", text)
+    settings = replace(settings, corpus=f"{corpora / 'stories'}=2,{text}=1")
+    run = pretraining(settings, resume=False, overwrite=False).run
+    folders = [str(corpora / "stories"), str(text), settings.validation]
+    assert list(run.config()["derived"]["data"]) == folders
+    pretraining(settings, resume=True, overwrite=False)
+    with pytest.raises(UserError, match="settings ") as other:
+        pretraining(replace(settings, corpus=folders[0]), resume=True, overwrite=False)
+    assert "derived.data" not in str(other.value)
+    shutil.rmtree(text)
+    shutil.copytree(corpora / "validation", text)
+    with pytest.raises(UserError, match=f"on other data than {text} now holds: restore"):
+        pretraining(settings, resume=True, overwrite=False)
+    pretraining(settings, resume=False, overwrite=True)
 
 
 def test_a_damaged_checkpoint_is_told(settings):
