@@ -5,7 +5,7 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
-from jsonargparse import ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from rot5.errors import UserError, nearest
 
@@ -131,12 +131,25 @@ def _recipe_keys(value: dict, known: set[str], prefix: str = "") -> Iterator[str
 
 
 class _Parser(ArgumentParser):
-    """A parser whose help ends with lines that are not wrapped."""
+    """A parser whose help ends with lines that are not wrapped, and whose `--print_config` prints a recipe."""
 
-    closing: str
+    closing = ""
+    needed: Set[str] = frozenset()
+    """Settings without a default; the library makes parsers of this class for groups in lists, which need none."""
 
     def format_help(self) -> str:
         return super().format_help() + self.closing
+
+    def dump(self, namespace: Namespace, *, skip_default: bool = False, **how: Any) -> str:
+        """Settings as a recipe that the verb reads: without those that are still to be given, and with those in lists
+        written out, which the library does not."""
+        told = namespace.clone()
+        for key, value in namespace.items():
+            if key in self.needed and value is None:
+                del told[key]
+            elif isinstance(value, tuple) and not (skip_default and value == self.get_default(key)):
+                told[key] = [asdict(each) if is_dataclass(each) else each for each in value]  # type: ignore[arg-type]
+        return super().dump(told, skip_default=skip_default, **how)
 
 
 @lru_cache(maxsize=32)
@@ -144,7 +157,10 @@ def parser(config_class: type, verb: str, closing: str = "") -> ArgumentParser:
     """A parser of flags and recipe files (`--config`) for one verb's settings; a study needs one many times."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     built = _Parser(prog=f"rot5 {verb}", exit_on_error=False, description=config_class.__doc__)
-    built.closing = closing
+    built.closing, built.needed = (
+        closing,
+        {entry.name for entry in fields(config_class)} - defaults(config_class).keys(),
+    )
     built.add_argument("--config", action="config", help="A recipe: a YAML file of the settings below.")
     built.add_class_arguments(config_class)
     return built

@@ -30,17 +30,36 @@ def test_help_of_a_verb_ends_with_its_examples(rot5, name):
     assert ("--overwrite  " in called.out.partition("\nalso:\n")[2]) == (name in CONTINUABLE)
 
 
-@pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[example for _, example in EXAMPLES])
-def test_every_example_is_understood(name, example, monkeypatch):
-    words = shlex.split(example.removeprefix('eval "$(').removesuffix(')"'))
-    assert words[:2] == ["rot5", name]
+@pytest.fixture
+def received(monkeypatch) -> list:
+    """The settings that verbs would have been called with."""
     received = []
     handler = SimpleNamespace(run=lambda settings, **switches: received.append(settings))
     found = importlib.import_module
     modules = {verb.module for verb in VERBS.values()}
     monkeypatch.setattr(importlib, "import_module", lambda name, *rest: handler if name in modules else found(name))
+    return received
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[example for _, example in EXAMPLES])
+def test_every_example_is_understood_and_can_be_printed_as_a_recipe(name, example, received, rot5, tmp_path):
+    words = shlex.split(example.removeprefix('eval "$(').removesuffix(')"'))
+    assert words[:2] == ["rot5", name]
     cli.run(words[1:])
     assert type(received[0]).__name__ == VERBS[name].settings
+    for how in ("--print_config", "--print_config=skip_default"):
+        printed = rot5(*words[1:], how)
+        assert printed.code == 0 and printed.err == ""
+        (tmp_path / "recipe.yaml").write_text(printed.out)
+        cli.run([name, "--config", str(tmp_path / "recipe.yaml")])
+    assert received[1:] == received[:1] * 2
+
+
+def test_a_printed_recipe_leaves_out_what_is_still_to_be_given(received, rot5, tmp_path):
+    (tmp_path / "recipe.yaml").write_text(rot5("pretrain", "--print_config", "--corpus", "a", "--train.steps=3").out)
+    cli.run(["pretrain", "--config", str(tmp_path / "recipe.yaml"), "--validation", "b", "--out", "c"])
+    told = received[0]
+    assert (told.corpus, told.validation, told.out, told.train.steps) == ("a", "b", "c", 3)
 
 
 def test_what_is_missing_is_named_with_an_example(rot5):
