@@ -157,10 +157,8 @@ def parser(config_class: type, verb: str, closing: str = "") -> ArgumentParser:
     """A parser of flags and recipe files (`--config`) for one verb's settings; a study needs one many times."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     built = _Parser(prog=f"rot5 {verb}", exit_on_error=False, description=config_class.__doc__)
-    built.closing, built.needed = (
-        closing,
-        {entry.name for entry in fields(config_class)} - defaults(config_class).keys(),
-    )
+    built.closing = closing
+    built.needed = {entry.name for entry in fields(config_class)} - defaults(config_class).keys()
     built.add_argument("--config", action="config", help="A recipe: a YAML file of the settings below.")
     built.add_class_arguments(config_class)
     return built
