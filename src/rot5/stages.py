@@ -11,9 +11,9 @@ from rich.console import Console
 from rot5.config import DistillConfig, FinetuneConfig, PretrainConfig, StagesConfig
 from rot5.errors import UserError, nearest
 from rot5.folders import sole, write_json
-from rot5.recipes import from_dict, merged, recipe
+from rot5.recipes import defaults, from_dict, merged, recipe
 from rot5.report.tables import Column, text_table
-from rot5.train.run_folder import RunFolder, difference
+from rot5.train.run_folder import RunFolder, decisive, difference
 from rot5.verbs import distill, finetune, pretrain
 
 KINDS = {
@@ -106,8 +106,13 @@ def _check_unchanged(path: Path, stages: list[Stage]) -> None:
     """Raise UserError if a stage that was begun meant something else then; note what stages mean now."""
     now = {stage.name: json.loads(json.dumps(asdict(stage.config))) for stage in stages}
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    begun = [stage.name for stage in stages if stage.run.exists() and stage.name in before]
-    if told := [f"{name}: {line}" for name in begun for line in difference(before[name], now[name])]:
+    told = []
+    for stage in stages:
+        if stage.run.exists() and stage.name in before:
+            usual = defaults(type(stage.config))
+            compared = (decisive(settings[stage.name], usual) for settings in (before, now))
+            told += [f"{stage.name}: {line}" for line in difference(*compared)]
+    if told:
         changes = "; ".join(told)
         raise UserError(
             f"{path.parent} was begun with other settings ({changes}): restore them, or choose another --out"

@@ -56,6 +56,13 @@ def test_each_stage_goes_on_from_the_one_before(recipe, rot5):
     assert again.code == 0 and "stage 1" not in again.out
     assert Path("all/tuned/report.html").stat().st_mtime_ns == written_at
 
+    record = json.loads(Path("all/stages.json").read_text())
+    del record["small"]["temperature"], record["tuned"]["lora"], record["deeper"]["train"]["optimizer"]["beta2"]
+    Path("all/stages.json").write_text(json.dumps(record))
+    recipe["pretrain"]["train"] = {**LOOP, "keep_checkpoints": 5}
+    later = rot5("stages", written(recipe), "--out", "all")
+    assert later.code == 0, "begun by software that knew less, and with a setting that touches no result"
+
     recipe["stages"]["small"]["pretrain"]["seed"] = 5
     changed = rot5("stages", written(recipe), "--out", "all")
     assert changed.code == 2 and "small: seed: 0 -> 5" in changed.err

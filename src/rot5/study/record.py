@@ -10,7 +10,7 @@ from rot5.errors import UserError
 from rot5.folders import write_json
 from rot5.recipes import defaults
 from rot5.study.variant import PLACES, VERBS
-from rot5.train.run_folder import difference, filled
+from rot5.train.run_folder import decisive, difference
 
 RECORD = "study.json"
 JUDGED = "evaluate"
@@ -25,8 +25,8 @@ def check_unchanged(out: Path, meaning: Mapping[str, Any], accept: bool) -> set[
         verb: {key: value for key, value in defaults(kind).items() if key not in PLACES}
         for verb, kind in (VERBS | {JUDGED: EvaluateConfig}).items()
     }
-    before = {name: _filled(found, usual) for name, found in _remembered(out).items()}
-    now = json.loads(json.dumps(meaning))
+    before = {name: _compared(found, usual) for name, found in _remembered(out).items()}
+    now = {name: _compared(found, usual) for name, found in json.loads(json.dumps(meaning)).items()}
     changes = {name: difference(before[name], now[name]) for name in now if name in before}
     told = "; ".join(f"{name}: {line}" for name, lines in changes.items() for line in lines)
     if told and not accept:
@@ -37,13 +37,13 @@ def check_unchanged(out: Path, meaning: Mapping[str, Any], accept: bool) -> set[
     return {name for name, lines in changes.items() if lines}
 
 
-def _filled(found: dict[str, Any], usual: Mapping[str, dict]) -> dict[str, Any]:
-    """What was remembered, with the defaults of settings that the software of that day did not know.
+def _compared(found: dict[str, Any], usual: Mapping[str, dict]) -> dict[str, Any]:
+    """What a variant is compared by: of its stages what runs are compared by.
 
     A stage is remembered under its verb, with a name of its own before that and a dot where it has one.
     """
     verbs = {key: key.rsplit(".", 1)[-1] for key in found}
-    return {key: filled(value, usual[verbs[key]]) if verbs[key] in usual else value for key, value in found.items()}
+    return {key: decisive(value, usual[verbs[key]]) if verbs[key] in usual else value for key, value in found.items()}
 
 
 def remember(out: Path, meaning: Mapping[str, Any]) -> None:
