@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from rot5.data.corpus import Corpus, PairCorpus
+from rot5.loading import load
 from rot5.verbs import teach
 
 
@@ -50,6 +52,23 @@ def test_targets_are_the_teachers_and_all_else_stays(teacher, corpora, asked, ro
     assert len(PairCorpus.open("taught")) == 2 * len(before) and len(asked) == 3, "gold costs no answer"
     again = rot5(*given, "--out", "taught")
     assert again.code == 2 and "already exists" in again.err
+
+
+def test_a_teacher_that_was_trained_anew_is_another(teacher, corpora, asked, rot5):
+    given = ("teach", teacher, "--pairs", corpora / "held-out", "--max_new_tokens", 2, "--out", "taught", "--overwrite")
+    assert rot5(*given).code == 0
+    model = load(teacher).model
+    with torch.no_grad():
+        model.decoder.norm.weight[0] += 1
+    model.save_pretrained(teacher)
+    changed = rot5(*given)
+    assert changed.code == 2 and "holds answers of another teacher" in changed.err
+    kept = Path("taught.answers.jsonl")
+    head, *lines = kept.read_text().splitlines(keepends=True)
+    told = json.loads(head)
+    del told["answers"]["weights"]
+    kept.write_text("".join([json.dumps(told) + "\n", *lines]))
+    assert rot5(*given).code == 0 and len(asked) == 3, "of older software, which noted no weights"
 
 
 def test_what_was_answered_before_a_kill_is_not_asked_again(teacher, corpora, asked, rot5):

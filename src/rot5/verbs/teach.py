@@ -17,6 +17,7 @@ from rot5.data.corpus import PairCorpus
 from rot5.data.manifest import data_fingerprint
 from rot5.data.preparing import prepare_pairs
 from rot5.data.sources import Pair
+from rot5.distill.teacher import weights_fingerprint
 from rot5.errors import UserError
 from rot5.evaluation.likelihood import measure_texts
 from rot5.folders import locked, write_text
@@ -77,13 +78,16 @@ def _drawing(config: TeachConfig, turn: int) -> GenerateConfig:
 def _answered(config: TeachConfig, pairs: PairCorpus, path: Path) -> list[list[Answer]]:
     """The teacher's answers to all inputs, best first; those that are in the file are not asked for again.
 
+    The file tells the teacher by its weights, as one that is trained anew may take its name; older ones do not.
     Inputs are asked in the same company whenever that is, so that a killed call that is taken up gives the same file.
     """
     settings = {key: value for key, value in asdict(config).items() if key not in FREE}
-    head = json.dumps({"answers": settings | {"pairs": data_fingerprint(Path(config.pairs))}}).encode() + b"\n"
-    lines = _read(path, head, len(pairs)) if path.is_file() else []
+    settings |= {"pairs": data_fingerprint(Path(config.pairs))}
+    loaded = load(config.teacher)
+    known = settings | {"weights": weights_fingerprint(loaded.model)}
+    head, older = (json.dumps({"answers": each}).encode() + b"\n" for each in (known, settings))
+    lines = _read(path, (head, older), len(pairs)) if path.is_file() else []
     if len(lines) < len(pairs):
-        loaded = load(config.teacher)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, b"".join([head, *lines]).decode())
         with path.open("ab") as file:
@@ -96,13 +100,13 @@ def _answered(config: TeachConfig, pairs: PairCorpus, path: Path) -> list[list[A
     return [[Answer(*each) for each in json.loads(line)] for line in lines]
 
 
-def _read(path: Path, head: bytes, most: int) -> list[bytes]:
-    """The lines of answers in a file, as far as all that were asked together are there.
+def _read(path: Path, heads: Sequence[bytes], most: int) -> list[bytes]:
+    """The lines of answers in a file behind one of the heads, as far as all that were asked together are there.
 
     Raises UserError if they are others'.
     """
     first, *lines = path.read_bytes().splitlines(keepends=True) or [b""]
-    if first != head:
+    if first not in heads:
         raise UserError(f"{path} holds answers of another teacher, or settings: remove it, or choose another --out")
     whole = [line for line in lines if line.endswith(b"\n")]
     return whole if len(whole) == most else whole[: len(whole) // INPUTS_AT_ONCE * INPUTS_AT_ONCE]
