@@ -10,12 +10,14 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rot5.errors import UserError
 
 LOCK = "lock"
+POLL_SECONDS = 0.1
+"""Between looks at a lock that another process holds."""
 
 
 def sync(path: Path) -> None:
@@ -121,13 +123,14 @@ def complete_or_absent(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[int]:
+def locked(path: Path, wait: Callable[[str], None] | None = None) -> Iterator[int]:
     """Hold the lock file at `path`, and yield its descriptor.
 
     The lock is the kernel's: an owner that was killed holds nothing, unless a child of its inherited the descriptor.
-    The file names its owner and goes with it. Raises UserError while another process holds it.
+    The file names its owner and goes with it. While another process holds it, `wait` is told so, once, and it is waited
+    for; raises UserError instead where nobody waits.
     """
-    again = True
+    tries = 0
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -137,16 +140,15 @@ def locked(path: Path) -> Iterator[int]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if again:  # somebody may have looked whether there is an owner
-                again = False
-                os.close(descriptor)
-                time.sleep(0.1)
-                continue
-            holder = os.read(descriptor, 200).decode(errors="replace").strip()
+            holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
             os.close(descriptor)
-            raise UserError(
-                f"{path} is held by {holder or 'another process'}: wait for it, or for what it started"
-            ) from None
+            tries += 1
+            if tries == 2:  # at first somebody may have looked whether there is an owner
+                if wait is None:
+                    raise UserError(f"{path} is held by {holder}: wait for it, or for what it started") from None
+                wait(f"{path} is held by {holder}: waiting for it")
+            time.sleep(POLL_SECONDS)
+            continue
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 break

@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from rot5 import folders
 from rot5.errors import UserError
 from rot5.folders import complete_or_absent, locked, owner, remove, settle, sole, unfinished, write_json, write_text
+from rot5.stopping import SIGNALS, Stopped, stop_at_once
 
 
 class PowerCut(BaseException):
@@ -128,6 +130,25 @@ def test_a_second_writer_is_told_who_the_first_is(tmp_path):
     assert owner(folder) == "" and [path.name for path in folder.iterdir()] == ["a"]
     with pytest.raises(UserError, match="is a file"), sole(folder / "a"):
         pass
+
+
+def test_who_waits_for_an_owner_is_told_once_and_can_be_stopped(tmp_path):
+    told: list[str] = []
+
+    def wait(line):
+        told.append(line)
+        threading.Timer(3 * folders.POLL_SECONDS, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+    before = {each: signal.getsignal(each) for each in SIGNALS}
+    stop_at_once()
+    try:
+        with locked(tmp_path / "lock"), pytest.raises(Stopped), locked(tmp_path / "lock", wait):
+            pass
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    assert len(told) == 1 and f"is held by process {os.getpid()} on " in told[0]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_dead_owner_holds_nothing(tmp_path):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rot5.data.manifest import seal_of
 from rot5.errors import UserError
-from rot5.folders import locked, write_json
+from rot5.folders import locked, unfinished, write_json
 from rot5.train.run_folder import difference
 
 NOTE = "teacher.json"
@@ -80,7 +80,8 @@ class TeacherCache:
         folder = self.folder
         if folder.exists() and not folder.is_dir():
             raise UserError(f"cache: {folder} is a file: choose another --cache")
-        if folder.is_dir() and not (folder / NOTE).is_file() and any(folder.iterdir()):
+        begun = (folder / NOTE, unfinished(folder / NOTE))
+        if folder.is_dir() and not begun[0].is_file() and any(path not in begun for path in folder.iterdir()):
             raise UserError(f"cache: {folder} exists and holds no words of a teacher: choose another --cache")
         if told := difference(self._note()["about"], self._about):
             raise UserError(
@@ -92,11 +93,15 @@ class TeacherCache:
         return self.folder / f"{column.name}.raw"
 
     def fill(self, ask: Callable[[int], Iterable[Block]], tell: Callable[[str], None]) -> None:
-        """Ask for what is missing: `ask(n)` gives pair n and all behind it, block by block."""
-        if "files" in self._note():
-            self._check_sizes()
+        """Ask for what is missing: `ask(n)` gives pair n and all behind it, block by block.
+
+        While another process asks, it is waited for. Raises UserError if that was of another teacher.
+        """
+        if self._is_whole():
             return
-        with locked(self.folder.with_name(f"lock-{self.folder.name}")):
+        with locked(self.folder.with_name(f"lock-{self.folder.name}"), wait=tell):
+            if self._is_whole():  # another process has asked meanwhile
+                return
             done = self._note()["pairs"]
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(self.folder / NOTE, {"about": self._about, "pairs": done})
@@ -132,11 +137,16 @@ class TeacherCache:
     def _row_bytes(column: Column) -> int:
         return np.dtype(column.stored).itemsize * max(1, column.width)
 
-    def _check_sizes(self) -> None:
+    def _is_whole(self) -> bool:
+        """Whether all was asked for. Raises UserError for another teacher's words, and for files that are cut short."""
+        self._check()
+        if "files" not in self._note():
+            return False
         for column in self.columns:
             path, size = self._path(column), int(self.starts[-1]) * self._row_bytes(column)
             if not path.is_file() or path.stat().st_size != size:
                 raise UserError(f"{path} is missing or cut short: remove {self.folder}")
+        return True
 
     def arrays(self) -> list[NDArray]:
         """The columns, on the disk."""

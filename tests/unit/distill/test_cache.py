@@ -1,6 +1,7 @@
 """What a teacher said is kept as it was said, whatever is killed, and is no other teacher's."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -58,6 +59,40 @@ def test_words_are_kept_and_what_was_killed_goes_on_to_the_same_bytes(tmp_path):
     assert files(tmp_path / "stopped") == files(tmp_path / "whole")
     cache(tmp_path / "whole").fill(asked(whole.starts, kill_at=0), told.append)
     whole.verify()
+
+
+def test_students_that_share_words_wait_for_who_asks_and_read_what_is_there(tmp_path):
+    folder = tmp_path / "words"
+    first, second, other = cache(folder), cache(folder), cache(folder, teacher="b")
+    at_work, waited = threading.Event(), threading.Event()
+    told: list[str] = []
+
+    def slowly(number):
+        at_work.set()
+        assert waited.wait(10)
+        yield from asked(first.starts)(number)
+
+    def tell(line):
+        told.append(line)
+        waited.set()
+
+    asking = threading.Thread(target=first.fill, args=(slowly, lambda line: None))
+    asking.start()
+    assert at_work.wait(10)
+    second.fill(asked(first.starts, kill_at=0), tell)
+    asking.join()
+    assert len(told) == 1 and "lock-words is held by process" in told[0] and told[0].endswith(": waiting for it")
+    np.testing.assert_array_equal(second.arrays()[0], IDS)
+    with pytest.raises(UserError, match="words of another teacher"):
+        other.fill(asked(first.starts), tell)
+    assert [path.name for path in tmp_path.iterdir()] == ["words"]
+
+
+def test_a_folder_of_which_no_more_than_its_note_was_begun_is_taken(tmp_path):
+    (tmp_path / "partial-teacher.json").touch()
+    first = cache(tmp_path)
+    first.fill(asked(first.starts), lambda line: None)
+    assert set(files(tmp_path)) == {"teacher.json", "ids.raw", "log_probs.raw"}
 
 
 def test_other_words_and_other_folders_are_refused(tmp_path):
