@@ -137,7 +137,8 @@ def test_who_waits_for_an_owner_is_told_once_and_can_be_stopped(tmp_path):
 
     def wait(line):
         told.append(line)
-        threading.Timer(3 * folders.POLL_SECONDS, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        if len(told) == 1:
+            threading.Timer(3 * folders.POLL_SECONDS, os.kill, (os.getpid(), signal.SIGTERM)).start()
 
     before = {each: signal.getsignal(each) for each in SIGNALS}
     stop_at_once()
