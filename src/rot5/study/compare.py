@@ -1,9 +1,9 @@
 """What the runs of a study say: means over seeds, paired differences, and what is noise."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rot5.evaluation.intervals import Interval, over_seeds
 from rot5.evaluation.tasks import mean_score
@@ -39,31 +39,43 @@ def evaluated(chain: Chain) -> list[tuple[str, Run]]:
     return [*last.items(), *chain.judged.items()]
 
 
-def figures(chain: Chain) -> dict[str, float]:
+class Figure(NamedTuple):
+    """A value, and the name of the run that it is of."""
+
+    value: float
+    run: str
+
+
+Figures = Mapping[str, Figure]
+
+
+def figures(chain: Chain) -> dict[str, Figure]:
     """The figures of one variant and seed, by name: `pretrain/bits_per_byte`, `pretrain/R`, `finetune/rougeL`,
     `held-out/tasks`, …; where there are tasks, their mean stands for what is measured of summaries."""
     found = {}
     for stage, run in evaluated(chain):
         evaluation = run.folder.evaluation()
+        values = {}
         if stage not in chain.judged:
-            found |= {
-                f"{stage}/{'bits_per_byte' if name == 'overall' else name}": each["bits_per_byte"]["mean"]
+            values |= {
+                "bits_per_byte" if name == "overall" else name: each["bits_per_byte"]["mean"]
                 for name, each in evaluation["likelihood"].items()
                 if name != "settings"
             }
         summaries = evaluation.get("summaries", {})
         if tasks := summaries.get("tasks"):
-            found[f"{stage}/tasks"] = mean_score(tasks)
+            values["tasks"] = mean_score(tasks)
         else:
             model = summaries.get("systems", {}).get("model", {})
-            found |= {f"{stage}/{key}": model[key]["mean"] for key in SUMMARY_FIGURES if key in model}
+            values |= {key: model[key]["mean"] for key in SUMMARY_FIGURES if key in model}
+        found |= {f"{stage}/{key}": Figure(value, run.name) for key, value in values.items()}
     return found
 
 
-def task_figures(chain: Chain) -> dict[str, float]:
+def task_figures(chain: Chain) -> dict[str, Figure]:
     """The score of every task of one variant and seed, by the name of the evaluation and of the task."""
     return {
-        f"{stage}: {task}": each["score"]["mean"]
+        f"{stage}: {task}": Figure(each["score"]["mean"], run.name)
         for stage, run in evaluated(chain)
         for task, each in run.folder.evaluation().get("summaries", {}).get("tasks", {}).items()
     }
@@ -92,54 +104,53 @@ def verdict(difference: Interval, sign: int) -> str:
 def compare(chains: Mapping[str, Sequence[Chain]], counterparts: Mapping[str, str]) -> dict[str, Any]:
     """Figures of every variant over its seeds, and their differences from its counterpart's, seed by seed.
 
-    `chains` holds finished runs alone. What two variants share, as a pretraining that both are tuned from, is no
-    difference. Differences are paired: variants of one corpus see the same data in the same
-    order with the same seed. Returns `{"variants": {name: {metric: {"mean", "low", "high", "values"}}}, "differences":
-    {name: {metric: {"mean", "low", "high", "verdict", "seeds"}}}, "tasks": as variants, of every task}`.
+    `chains` holds finished runs alone. A run that several seeds share, as that of a model which was there already,
+    counts once; what two variants share, as a pretraining that both are tuned from, is no difference. Differences are
+    paired: variants of one corpus see the same data in the same order with the same seed. Returns `{"variants": {name:
+    {metric: {"mean", "low", "high", "values"}}}, "differences": {name: {metric: {"mean", "low", "high", "verdict",
+    "seeds"}}}, "tasks": as variants, of every task}`.
     """
-    found = {name: {each.seed: figures(each) for each in of_one} for name, of_one in chains.items() if of_one}
-    made = {
-        name: {stage: run.name for each in of_one for stage, run in evaluated(each)} for name, of_one in chains.items()
+    found = {name: {each.seed: figures(each) for each in of_one} for name, of_one in chains.items()}
+    differences = {
+        name: {
+            key: each
+            for key in _keys(by_seed)
+            if (each := _difference(key, by_seed, found[counterparts[name]])) is not None
+        }
+        for name, by_seed in found.items()
+        if by_seed and found.get(counterparts.get(name, ""))
     }
-    tasks = {name: [task_figures(each) for each in of_one] for name, of_one in chains.items() if of_one}
-    differences: dict[str, dict] = {}
-    for name, by_seed in found.items():
-        if (other := counterparts.get(name)) in found:
-            differences[name] = {
-                key: each
-                for key in _keys(by_seed.values())
-                if made[name].get(stage := key.split("/")[0]) != made[other].get(stage)
-                if (each := _difference(key, by_seed, found[other])) is not None
-            }
+    tasks = {name: {each.seed: task_figures(each) for each in of_one} for name, of_one in chains.items()}
     return {
-        "variants": {name: _means(list(by_seed.values())) for name, by_seed in found.items()},
+        "variants": {name: _means(by_seed) for name, by_seed in found.items() if by_seed},
         "differences": differences,
-        "tasks": {name: _means(of_one) for name, of_one in tasks.items() if any(of_one)},
+        "tasks": {name: _means(by_seed) for name, by_seed in tasks.items() if any(by_seed.values())},
     }
 
 
-def _keys(of_seeds: Iterable[Mapping[str, float]]) -> list[str]:
-    return list(dict.fromkeys(key for each in of_seeds for key in each))
+def _keys(by_seed: Mapping[int, Figures]) -> list[str]:
+    return list(dict.fromkeys(key for each in by_seed.values() for key in each))
 
 
-def _means(of_seeds: Sequence[Mapping[str, float]]) -> dict[str, dict]:
+def _means(by_seed: Mapping[int, Figures]) -> dict[str, dict]:
     """Every figure over the seeds that have it."""
-    return {
-        key: {**_told(over_seeds(values)), "values": [finite(value) for value in values]}
-        for key in _keys(of_seeds)
-        for values in [[each[key] for each in of_seeds if key in each]]
-    }
+    means = {}
+    for key in _keys(by_seed):
+        values = list({each[key].run: each[key].value for each in by_seed.values() if key in each}.values())
+        means[key] = {**_told(over_seeds(values)), "values": [finite(value) for value in values]}
+    return means
 
 
-def _difference(key: str, by_seed: dict[int, dict], of_baseline: dict[int, dict]) -> dict | None:
-    pairs = [
-        (each[key], of_baseline[seed][key])
+def _difference(key: str, by_seed: Mapping[int, Figures], of_baseline: Mapping[int, Figures]) -> dict | None:
+    pairs = {
+        (each[key].run, other[key].run): each[key].value - other[key].value
         for seed, each in by_seed.items()
-        if key in each and key in of_baseline.get(seed, {})
-    ]
+        for other in [of_baseline.get(seed, {})]
+        if key in each and key in other and each[key].run != other[key].run
+    }
     if not pairs:
         return None
-    found = over_seeds([a - b for a, b in pairs])
+    found = over_seeds(list(pairs.values()))
     return {**_told(found), "verdict": verdict(found, metric(key).sign), "seeds": len(pairs)}
 
 

@@ -181,7 +181,7 @@ def result_rows(results: Mapping[str, Any], finished: Finished) -> list[dict]:
                 "story_tokens": sum(tokens) or None,
                 "ratio": fmean(pace["ratio"] for pace in paces) if paces else None,
                 "seconds": sum(n * pace["seconds"] for n, pace in zip(steps, paces, strict=True)) if paces else None,
-                "seeds": len(finished[name]),
+                "seeds": len({each.last.name for each in finished[name]}),
                 **{key: _interval(found) for key, found in figures.items()},
             }
         )

@@ -46,9 +46,9 @@ def run(config: StudyConfig) -> None:
             failed.update(complete(chains, runs, config.jobs, threads, _tell, lock))
 
         _prepare(study, out, config.accept_changes)
-        meaning = {variant.name: _meaning(variant) for variant in study.variants}
+        meaning = {variant.name: _meaning(variant, runs) for variant in study.variants}
         check_unchanged(out, meaning, config.accept_changes)
-        timed = _paces(study, out, threads)
+        timed = _paces(study, out, runs, threads)
         remember(out, meaning)
         seconds = {name: [each["seconds"] for each in of_stages] for name, of_stages in timed.items()}
         tuned = tune(study, runs, seconds, make)
@@ -112,22 +112,22 @@ def _prepare(study: Study, out: Path, accept_changes: bool) -> None:
         remember(out, meaning)
 
 
-def _meaning(variant: Variant) -> dict[str, Any]:
+def _meaning(variant: Variant, runs: Path) -> dict[str, Any]:
     """What a variant stands for, seeds apart: refused settings come to light here, before any work."""
     meaning: dict[str, Any] = {"budget": dict(variant.budget), "grid": dict(variant.grid), "share": variant.share}
     for stage in variant.plan():
         key = stage.verb if stage.name == stage.verb else f"{stage.name}.{stage.verb}"
-        meaning[key] = described(typed(VERBS[stage.verb], stage.settings, out="", seed=0))
+        meaning[key] = described(typed(VERBS[stage.verb], stage.settings, out="", seed=0), runs)
         if variant.stages and stage.budget:
             meaning[f"{stage.name}.budget"] = dict(stage.budget)
     for name, settings in variant.evaluate.items():
         if variant.model:
             settings = {**settings, "model": variant.model}
-        meaning[f"{name}.{JUDGED}"] = described(typed(EvaluateConfig, settings))
+        meaning[f"{name}.{JUDGED}"] = described(typed(EvaluateConfig, settings), runs)
     return meaning
 
 
-def _paces(study: Study, out: Path, threads: int) -> dict[str, list[dict[str, float]]]:
+def _paces(study: Study, out: Path, runs: Path, threads: int) -> dict[str, list[dict[str, float]]]:
     """`seconds` per step and their `ratio` to the baseline's for every variant, stage by stage of its pretraining;
     measured when the study is begun and kept: budgets in seconds rest on them."""
     path = out / "paces.json"
@@ -141,7 +141,7 @@ def _paces(study: Study, out: Path, threads: int) -> dict[str, list[dict[str, fl
     if not configs:
         return {variant.name: [] for variant in study.variants}
     beside = next(iter(stages[study.baseline] or configs))
-    told = {name: identity(config) for name, config in configs.items()}
+    told = {name: identity(config, runs) for name, config in configs.items()}
     marks = {name: {"settings": told[name], "beside": told[beside]} for name in configs}
     missing = {
         name: config

@@ -20,6 +20,7 @@ from typing import Any
 from rot5.config import EvaluateConfig, FinetuneConfig, PretrainConfig
 from rot5.data.mixture import corpus_fingerprint
 from rot5.evaluation.tasks import mean_score
+from rot5.loading import model_folder
 from rot5.model.settings import resolve
 from rot5.recipes import defaults, merged, read
 from rot5.study.budget import with_budget
@@ -134,14 +135,14 @@ def _typed(kind: type, told: str) -> Any:
 
 
 def _named(verb: str, config: Config, runs: Path) -> Run:
-    digest = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(identity(config, runs), sort_keys=True).encode()).hexdigest()
     return Run(verb, replace(config, out=str(runs / f"{verb}-{digest[:12]}")))
 
 
-def identity(config: Config) -> dict[str, Any]:
-    """What decides a run's result, as plain values: the shape, data by content, a start by its name, and what else is
-    not at its default, so that settings which later software adds rename no run."""
-    settings = described(config)
+def identity(config: Config, runs: Path) -> dict[str, Any]:
+    """What decides a run's result, as plain values: the shape, data and models by content, and what else is not at its
+    default, so that settings which later software adds rename no run."""
+    settings = described(config, runs)
     if isinstance(config, EvaluateConfig):
         return _own(settings, defaults(type(config)))
     model = {} if settings.get("init") else {"model": resolve(config.model)}
@@ -150,8 +151,9 @@ def identity(config: Config) -> dict[str, Any]:
     return json.loads(json.dumps(_own(settings, defaults(type(config))) | model))
 
 
-def described(config: Config) -> dict[str, Any]:
-    """All settings of a run but where it lies: data by content and models by their names."""
+def described(config: Config, runs: Path) -> dict[str, Any]:
+    """All settings of a run but where it lies: data and models by content. A run among `runs` that it begins with is
+    content enough by its name, and may be still to make."""
     settings = asdict(config)
     for key in PLACES:
         settings.pop(key, None)
@@ -160,8 +162,25 @@ def described(config: Config) -> dict[str, Any]:
             settings[key] = corpus_fingerprint(settings[key])
     for key in MODELS:
         if isinstance(settings.get(key), str) and settings[key]:
-            settings[key] = Path(settings[key]).name
+            settings[key] = _content(settings[key], runs)
     return json.loads(json.dumps(settings))
+
+
+def _content(model: str, runs: Path) -> str:
+    """What tells a model from others: the name of a run of a study, a folder's weights, else the hub's name."""
+    if Path(model).parent == runs:
+        return Path(model).name
+    weights = sorted(Path(model_folder(model)).glob("*.safetensors"))
+    return _weights(tuple((str(path), path.stat().st_mtime_ns) for path in weights)) if weights else model
+
+
+@cache
+def _weights(files: tuple[tuple[str, int], ...]) -> str:
+    digest = hashlib.sha256()
+    for path, _ in files:
+        with Path(path).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
 
 
 def _own(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -60,6 +61,26 @@ def test_only_seeds_that_both_have_are_compared(chain):
     difference = compare(chains, {"other": "base"})["differences"]["other"]["pretrain/bits_per_byte"]
     assert difference["mean"] == -0.5 and difference["seeds"] == 1 and difference["verdict"] == "one seed"
     assert compare({"base": [], "other": chains["other"]}, {"other": "base"})["differences"] == {}
+
+
+def test_a_run_that_seeds_share_counts_once(chain):
+    """As that of a model which was there already: it has no seed, and no interval."""
+    one, other = chain("there", 0, 1.0), chain("other", 0, 1.5)
+    chains = {
+        "there": [replace(one, seed=seed) for seed in (0, 1)],
+        "other": [replace(other, seed=seed) for seed in (0, 1)],
+        "seeded": [chain("seeded", seed, 2.0 + 0.1 * seed) for seed in (0, 1)],
+    }
+    found = compare(chains, {"there": "other", "seeded": "there"})
+    assert found["variants"]["there"]["pretrain/bits_per_byte"] == {
+        "mean": 1.0,
+        "low": None,
+        "high": None,
+        "values": [1.0],
+    }
+    of = {name: each["pretrain/bits_per_byte"] for name, each in found["differences"].items()}
+    assert (of["there"]["verdict"], of["there"]["seeds"]) == ("one seed", 1)
+    assert of["seeded"]["seeds"] == 2 and of["seeded"]["low"] is not None
 
 
 def test_the_share_of_tokens_is_found_on_the_line_through_the_ends():
@@ -123,7 +144,7 @@ def test_a_model_is_known_by_its_last_stages_and_by_what_it_is_judged_on(chain, 
     )
     judged = EvaluateConfig(out=evaluated("j", likelihood=likelihood, summaries={"tasks": scores, "systems": model}))
     whole = Chain("a", 0, (*stages, Run("finetune", tuned)), {"held-out": Run("evaluate", judged)})
-    assert figures(whole) == {
+    assert {key: each.value for key, each in figures(whole).items()} == {
         "pretrain/bits_per_byte": 1.0,
         "pretrain/R": 2.0,
         "finetune/bits_per_byte": 0.5,

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,8 @@ from rot5.study.tune import score
 from rot5.study.variant import Variant
 from rot5.train.settings import TrainConfig
 
+RUNS = Path("runs/of/studies")
+
 
 @pytest.fixture
 def config(corpora) -> PretrainConfig:
@@ -37,19 +40,32 @@ def test_a_run_is_known_by_what_decides_its_result(config, corpora, tmp_path, mo
     shutil.copytree(corpora / "stories", tmp_path / "moved")
     same = [replace(config, out="y"), replace(config, corpus=str(tmp_path / "moved"))]
     same.append(replace(config, train=replace(config.train, checkpoint_every=7)))
-    assert all(identity(each) == identity(config) for each in same)
+    assert all(identity(each, RUNS) == identity(config, RUNS) for each in same)
     other = [replace(config, seed=1), replace(config, corpus=config.validation)]
     other.append(replace(config, model=ModelConfig(preset="smoke", d_ff=64)))
-    assert all(identity(each) != identity(config) for each in other)
-    before = identity(config)
+    assert all(identity(each, RUNS) != identity(config, RUNS) for each in other)
+    before = identity(config, RUNS)
     changed = presets.Preset(about="", vocab_size=512, shape={**presets.PRESETS["smoke"].shape, "d_ff": 96})
     monkeypatch.setitem(presets.PRESETS, "smoke", changed)
-    assert identity(config) != before, "the shape behind a preset's name was changed"
+    assert identity(config, RUNS) != before, "the shape behind a preset's name was changed"
+
+
+def test_a_model_that_a_run_begins_with_is_known_by_its_weights(config, tiny_model, tmp_path):
+    for name in ("a/base", "b/base", "moved"):
+        tiny_model(d_ff=32 if name == "b/base" else 64).save_pretrained(tmp_path / name)
+
+    def of(init: Path | str) -> dict:
+        return identity(replace(config, init=str(init)), RUNS)
+
+    assert of(tmp_path / "a/base") != of(tmp_path / "b/base"), "the last part of a path says nothing"
+    assert of(tmp_path / "a/base") == of(tmp_path / "moved")
+    assert of("google/flan-t5-small") != of("other/flan-t5-small")
+    assert of(RUNS / "pretrain-0123")["init"] == "pretrain-0123", "which may be still to make"
 
 
 def test_a_default_is_no_part_of_a_runs_name(config):
     """Else every new setting would rename, and orphan, every finished run."""
-    assert "qk_norm" in json.dumps(described(config)) and "weight_decay" not in json.dumps(identity(config))
+    assert "qk_norm" in json.dumps(described(config, RUNS)) and "weight_decay" not in json.dumps(identity(config, RUNS))
 
 
 def test_equal_pairs_of_other_files_are_equal(corpora, tmp_path):
@@ -58,7 +74,7 @@ def test_equal_pairs_of_other_files_are_equal(corpora, tmp_path):
     for path in (tmp_path / "pairs").rglob("manifest.json"):
         path.write_text(json.dumps({**json.loads(path.read_text()), "source": "elsewhere"}))
     found = [
-        identity(FinetuneConfig(pairs=str(folder / "pairs"), validation=str(folder / "held-out"), out="x"))
+        identity(FinetuneConfig(pairs=str(folder / "pairs"), validation=str(folder / "held-out"), out="x"), RUNS)
         for folder in (corpora, tmp_path)
     ]
     assert found[0] == found[1]
