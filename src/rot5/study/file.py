@@ -2,7 +2,7 @@
 
 import itertools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ LENGTH = ("train.steps", "train.epochs")
 KEYS = ("about", "data", "seeds", "baseline", "variants", "sweep", "law", *OF_A_VARIANT)
 BUDGETS = ("story_tokens", "seconds", "flops")
 TUNE_KEYS = ("share", "grid")
+ROUNDING = 1e-6
+"""That shares may be off by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,8 @@ def read_study(path: Path) -> Study:
         for where, family in named.items()
         if family not in families and (family != baseline or where == "baseline")
     ]
+    if any(each.budget for each in made) and not any(stage.budget for each in made for stage in each.plan()):
+        found.append("a budget is of pretraining, and no variant pretrains: say how long to tune by finetune.train")
     _refuse(path, found)
     return Study(
         name=path.stem,
@@ -197,7 +201,7 @@ def _variant(path: Path, name: str, point: Mapping[str, Any], settings: Mapping[
         grid=grid,
         share=float(share),
     )
-    if found := _wrong_plan(made):
+    if found := _wrong_plan(made, point):
         raise UserError(f"{path}: variant {name}: {'; '.join(found)}")
     return made
 
@@ -214,6 +218,8 @@ def _wrong_stages(stages: Mapping[str, Any]) -> list[str]:
             found.append(f"stage {name}: share {own['share']!r} must be a number")
         elif not 0 < own.get("share", 1) <= 1:
             found.append(f"stage {name}: share {own['share']} must be above 0 and at most 1")
+        elif "share" in own and "pretrain" not in own:
+            found.append(f"stage {name}: a share is of the budget of pretraining: leave it out")
     return found
 
 
@@ -229,7 +235,7 @@ def _wrong_judging(judged: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _wrong_plan(variant: Variant) -> list[str]:
+def _wrong_plan(variant: Variant, swept: Iterable[str]) -> list[str]:
     """What is wrong with the settings of a variant's stages as they come to be."""
     plan = variant.plan()
     if variant.model and not variant.evaluate:
@@ -247,6 +253,18 @@ def _wrong_plan(variant: Variant) -> list[str]:
                 if _has(stage.settings, key) or f"{stage.verb}.{key}" in variant.grid
             ]
             found += [f"{key} and a budget both say how long to train: give one" for key in told]
+    for name, stage in variant.stages.items():
+        found += [
+            f"{key} is {how}, and stage {name} sets it itself"
+            for how, keys in (("tuned", variant.grid), ("swept over", swept))
+            for key in keys
+            if _has(stage, key)
+        ]
+    shares = {name: stage.get("share") for name, stage in variant.stages.items() if "pretrain" in stage}
+    named = sum(filter(None, shares.values()))
+    if shares and None not in shares.values() and abs(named - 1) > ROUNDING:
+        found.append(f"shares of the pretraining stages add up to {named:g}, not to 1")
+    found += [f"shares leave nothing for stage {name}" for name, own in shares.items() if own is None and named >= 1]
     for name, settings in variant.evaluate.items():
         found += [f"evaluate.{name}.{key} is the study's to set" for key in ("model", "out") if key in settings]
     return found

@@ -58,19 +58,20 @@ class Variant:
     """The budget of runs that tune, as a share of the whole."""
 
     def plan(self) -> list[Stage]:
-        """All stages, in order, with their shares of the budget: equal ones where none are named."""
+        """All stages, in order, with their shares of the budget; pretrainings that name none share what is left."""
         if self.model:
             return []
         shared = {verb: getattr(self, verb) for verb in VERBS}
         told = self.stages or {verb: {verb: None} for verb, settings in shared.items() if settings}
         named = [(name, next(verb for verb in VERBS if verb in own), own) for name, own in told.items()]
-        equal = 1 / max(1, sum(verb == "pretrain" for _, verb, _ in named))
+        shares = [own.get("share") for _, verb, own in named if verb == "pretrain"]
+        left = (1 - sum(filter(None, shares))) / max(1, shares.count(None))
         return [
             Stage(
                 name,
                 verb,
                 merged(shared[verb], own[verb] or {}),
-                {kind: amount * own.get("share", equal) for kind, amount in self.budget.items()}
+                {kind: amount * own.get("share", left) for kind, amount in self.budget.items()}
                 if verb == "pretrain"
                 else {},
             )

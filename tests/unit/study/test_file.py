@@ -115,6 +115,9 @@ def test_stages_without_shares_are_equal(study):
         variants={"a": {"stages": {"x": {"pretrain": {}}, "y": {"pretrain": {}}}}}, budget={"seconds": 8}
     ).variants
     assert [stage.budget for stage in variant.plan()] == [{"seconds": 4.0}] * 2
+    stages = {"x": {"pretrain": {}, "share": 0.5}, "y": {"pretrain": {}}, "z": {"pretrain": {}}}
+    (variant,) = study(variants={"a": {"stages": stages}}, budget={"seconds": 8}).variants
+    assert [stage.budget["seconds"] for stage in variant.plan()] == [4, 2, 2]
 
 
 def test_a_variant_may_leave_a_stage_out_and_begin_with_any_model(study):
@@ -168,6 +171,34 @@ def test_a_variant_may_leave_a_stage_out_and_begin_with_any_model(study):
         ({"stages": {"a": {}}}, ["stage a must hold settings of one of pretrain, finetune"]),
         ({"stages": {"a": {"pretrain": {}, "finetune": {}}}}, ["stage a must hold settings of one of"]),
         ({"stages": {"a": {"pretrain": {}, "share": 2}}}, ["stage a: share 2 must be above 0 and at most 1"]),
+        ({"stages": {"a": {"pretrain": {}, "share": 0.2}, "b": {"finetune": {}}}}, ["stages add up to 0.2, not to 1"]),
+        (
+            {"stages": {"a": {"pretrain": {}, "share": 0.9}, "b": {"pretrain": {}, "share": 0.9}}},
+            ["stages add up to 1.8, not to 1"],
+        ),
+        (
+            {"stages": {"a": {"pretrain": {}, "share": 1}, "b": {"pretrain": {}}}},
+            ["shares leave nothing for stage b"],
+        ),
+        (
+            {"stages": {"a": {"pretrain": {}}, "b": {"finetune": {}, "share": 0.5}}},
+            ["stage b: a share is of the budget of pretraining"],
+        ),
+        (
+            {"pretrain": {}, "finetune": {"pairs": "p"}, "sweep": {"budget.seconds": [1, 2]}},
+            ["a budget is of pretraining, and no variant pretrains"],
+        ),
+        (
+            {
+                "stages": {"a": {"pretrain": {"train": {"batch_rows": 3}}}},
+                "tune": {"grid": {"pretrain.train.batch_rows": [1, 2]}},
+            },
+            ["pretrain.train.batch_rows is tuned, and stage a sets it itself"],
+        ),
+        (
+            {"stages": {"a": {"pretrain": {"model": {"d_ff": 3}}}}, "sweep": {"pretrain.model.d_ff": [1, 2]}},
+            ["pretrain.model.d_ff is swept over, and stage a sets it itself"],
+        ),
         ({"stages": {"a": {"pretrain": 3}}}, ["stage a must hold settings as `key: value`"]),
         ({"stages": {"a": {"pretrain": {}}, "b": {"pretrain": {"init": "x"}}}}, ["pretrain.init is the study's"]),
         (
