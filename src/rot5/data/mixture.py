@@ -84,8 +84,10 @@ class MixedOrder:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens of all corpora."""
-        return sum(order.num_tokens for order in self.orders)
+        """Tokens that a pass shows on the mean; a share of the examples holds more where pieces are longer."""
+        shares = np.diff(self._upper, prepend=0)
+        of_examples = [order.num_tokens / max(1, order.num_pieces) for order in self.orders]
+        return round(self.num_pieces * float(np.dot(shares, of_examples)))
 
     def pieces(self, numbers: ArrayLike) -> Pieces:
         """As `Order.pieces`."""

@@ -8,6 +8,7 @@ import numpy as np
 from rot5.build.models import shape
 from rot5.build.scoring import denoising_rows
 from rot5.config import PretrainConfig
+from rot5.data.denoise import longest_piece
 from rot5.data.mixture import open_corpus
 from rot5.data.tokenizer import special_ids
 from rot5.errors import UserError
@@ -40,7 +41,9 @@ def with_budget(
     if kind == "flops" and whole.init:
         raise UserError(f"budget.flops is for new models, and this one is {whole.init}: give story_tokens or seconds")
     tokens = amount if kind == "story_tokens" else amount / flops_per_story_token(whole)
-    epochs = tokens / open_corpus(config.corpus, config.temperature).num_tokens
+    longest = longest_piece(config.denoise, config.pack.encoder_length, config.pack.decoder_length)
+    order = open_corpus(config.corpus, config.temperature).order(longest, config.seed, shuffle=True)
+    epochs = tokens / order.num_tokens
     return replace(config, train=replace(config.train, steps=0, epochs=epochs))
 
 

@@ -47,6 +47,14 @@ def test_each_corpus_is_shown_in_its_own_order_from_its_first_piece_on(mixed, or
         assert shown == sorted(zip(own.document, own.start, own.stop, strict=True))
 
 
+def test_a_pass_has_the_tokens_that_shares_and_lengths_give():
+    """Pieces of 5 tokens and of 50: equal shares of examples are no equal shares of tokens."""
+    mixed = MixedOrder([Order([5] * 300, 60, seed=0), Order([50] * 100, 60, seed=1)], [0, 300], (0.5, 0.5), seed=2)
+    pieces = mixed.pieces(np.arange(3 * BLOCK))
+    shown = (pieces.stop - pieces.start).mean()
+    assert mixed.num_tokens == 400 * 27.5 and shown == pytest.approx(27.5)
+
+
 def test_an_example_is_the_same_in_any_company(mixed):
     draw = np.random.default_rng(1)
     numbers = draw.integers(0, 9 * BLOCK, 500)
