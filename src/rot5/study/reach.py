@@ -7,6 +7,7 @@ end of a run of its own, and budgets in between are read off a line through thos
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -19,31 +20,40 @@ Ends = Mapping[str, Mapping[int, Sequence[tuple[float, float]]]]
 """Family -> seed -> (story tokens, loss) at the end of runs, in ascending order of tokens."""
 
 
-def reach(study: Study, finished: Mapping[str, Sequence[Chain]], ratios: Mapping[str, float]) -> dict[str, dict]:
+def reach(
+    study: Study, finished: Mapping[str, Sequence[Chain]], seconds_per_step: Mapping[str, Sequence[float]]
+) -> dict[str, dict]:
     """Shares of the baseline's tokens and seconds in which other families reach its final loss, over seeds.
 
-    Empty unless variants were run with budgets of several sizes. `ratios` are times of an update against the
-    baseline's. Returns per family `tokens` and `seconds` (each `{"mean", "low", "high", "values"}`, means of logarithms
-    over seeds, as shares) and `beyond`: how many of the seeds had to be read off beyond the budgets that were run.
+    Empty unless variants were run with budgets of several sizes. `seconds_per_step` are those of each variant's
+    pretraining, stage by stage. Returns per family `tokens` and `seconds` (each `{"mean", "low", "high", "values"}`,
+    means of logarithms over seeds, as shares) and `beyond`: how many of the seeds had to be read off beyond the budgets
+    that were run.
     """
     ends: dict[str, dict[int, list[tuple[float, float]]]] = {}
+    per_token: dict[str, list[float]] = {}
     for variant in study.variants:
         for each in finished.get(variant.name, ()):
-            pretrained = [run.folder for run in each.of("pretrain")]
+            pretrained = each.of("pretrain")
             if not pretrained:
                 continue
-            tokens = sum(folder.metrics()[-1]["story_tokens"] for folder in pretrained)
-            loss = pretrained[-1].evaluation()["likelihood"]["overall"]["bits_per_byte"]["mean"]
+            last = [run.folder.metrics()[-1] for run in pretrained]
+            tokens = sum(record["story_tokens"] for record in last)
+            seconds = np.dot([record["step"] for record in last], seconds_per_step[variant.name])
+            per_token.setdefault(variant.family, []).append(float(seconds) / tokens)
+            loss = pretrained[-1].folder.evaluation()["likelihood"]["overall"]["bits_per_byte"]["mean"]
             ends.setdefault(variant.family, {}).setdefault(each.seed, []).append((tokens, loss))
     ordered = {
         family: {seed: sorted(dict(of_one).items()) for seed, of_one in by_seed.items()}
         for family, by_seed in ends.items()
     }
-    return shares(ordered, study.baseline, ratios)
+    usual = fmean(per_token.get(study.baseline, [1.0]))
+    return shares(ordered, study.baseline, {family: fmean(of_one) / usual for family, of_one in per_token.items()})
 
 
 def shares(ends: Ends, baseline: str, ratios: Mapping[str, float]) -> dict[str, dict[str, Any]]:
-    """The shares from the ends of runs; families and seeds with fewer than two budgets say nothing and are left out."""
+    """The shares from the ends of runs and from times of a story token against the baseline's; families and seeds with
+    fewer than two budgets say nothing and are left out."""
     found = {}
     for family, by_seed in ends.items():
         seeds = [seed for seed, of_one in by_seed.items() if len(of_one) > 1 and ends.get(baseline, {}).get(seed)]
@@ -92,7 +102,7 @@ def _shares(logs: Sequence[float]) -> dict[str, Any]:
             "mean": None,
             "low": None,
             "high": None,
-            "values": [None if math.isinf(x) else math.exp(x) for x in logs],
+            "values": [math.exp(x) if math.isfinite(x) else None for x in logs],
         }
     shares = [math.exp(x) for x in logs]
     found = over_seeds(shares, geometric=True)

@@ -4,7 +4,6 @@ import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -69,15 +68,7 @@ def run(config: StudyConfig) -> None:
         "paces": timed,
         "tuned": tuned.told,
         **compare(finished, study.counterparts()),
-        "reach": reach(
-            study,
-            finished,
-            {
-                each.family: fmean(stage["ratio"] for stage in timed[each.name])
-                for each in study.variants
-                if timed[each.name]
-            },
-        ),
+        "reach": reach(study, finished, seconds),
     }
     if study.law:
         try:

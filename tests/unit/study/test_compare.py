@@ -9,8 +9,10 @@ import pytest
 from rot5.config import EvaluateConfig, FinetuneConfig, PretrainConfig
 from rot5.evaluation.intervals import Interval
 from rot5.study.compare import compare, figures, metric, verdict
-from rot5.study.reach import shares
+from rot5.study.file import Study
+from rot5.study.reach import reach, shares
 from rot5.study.runs import Chain, Run
+from rot5.study.variant import Variant
 
 
 @pytest.fixture
@@ -108,6 +110,24 @@ def test_what_lies_beyond_the_budgets_is_counted_and_what_never_comes_is_left_em
     assert found["slow"]["beyond"] == 1 and found["slow"]["tokens"]["mean"] == pytest.approx(2.0)
     assert found["stuck"]["tokens"]["mean"] is None
     json.dumps(found, allow_nan=False)
+    ends["base"] = {0: [(1e5, 3.0), (2e5, math.nan)]}
+    json.dumps(shares(ends, "base", {"base": 1, "slow": 1, "stuck": 1}), allow_nan=False)
+
+
+def test_seconds_go_by_tokens_not_by_updates(chain):
+    """Updates of twice the rows that take twice as long are as fast."""
+    chains: dict[str, list[Chain]] = {}
+    for name, per_step in (("base", 100), ("wide", 200)):
+        for tokens in (1000, 2000):
+            each = chain(f"{name}{tokens}", 0, 3000 / tokens)
+            each.last.folder.path.joinpath("metrics.jsonl").write_text(
+                json.dumps({"step": tokens // per_step, "story_tokens": tokens}) + "\n"
+            )
+            chains[f"{name} {tokens}"] = [each]
+    variants = [Variant(name=name, family=name.split()[0], against="base") for name in chains]
+    study = Study(name="", about="", data=(), seeds=(0,), baseline="base", variants=tuple(variants), law=False)
+    found = reach(study, chains, {name: [2.0 if name.startswith("wide") else 1.0] for name in chains})
+    assert found["wide"]["tokens"]["mean"] == found["wide"]["seconds"]["mean"] == pytest.approx(1)
 
 
 def test_what_is_better_from_the_start_needs_at_most_the_smallest_budget():
