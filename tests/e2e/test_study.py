@@ -234,6 +234,14 @@ def test_stages_models_that_were_there_and_tasks(place, rot5):
     assert alone["paces"] == {"tuned": []}
     assert alone["variants"]["tuned"]["unseen/tasks"] == found["variants"]["grown"]["unseen/tasks"]
 
+    write(place, {**study, "data": [{**made, "out": "seen", "per_task": 3}]})
+    refused = rot5("study", "some.yaml", "--out", "third", "--runs", "runs")
+    assert refused.code == 2 and "seen was made with other settings (per_task)" in refused.err
+    write(place, study)
+    Path("mixture.yaml").write_text(Path("mixture.yaml").read_text().replace("12", "13"))
+    refused = rot5(*COMMAND)
+    assert refused.code == 2 and "data seen: mixture.sources.world.limit: 12 -> 13" in refused.err
+
 
 def test_two_studies_do_not_share_a_folder_of_runs_at_once(place, rot5):
     Path("runs").mkdir()

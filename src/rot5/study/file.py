@@ -110,8 +110,10 @@ def read_study(path: Path) -> Study:
         for where, family in named.items()
         if family not in families and (family != baseline or where == "baseline")
     ]
-    if any(each.budget for each in made) and not any(stage.budget for each in made for stage in each.plan()):
-        found.append("a budget is of pretraining, and no variant pretrains: say how long to tune by finetune.train")
+    if any(key.startswith("budget.") for key in sweep) and not any(
+        stage.budget for each in made for stage in each.plan()
+    ):
+        found.append("sweep: a budget is of pretraining, and no variant pretrains: sweep over finetune.train.steps")
     _refuse(path, found)
     return Study(
         name=path.stem,

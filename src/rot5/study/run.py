@@ -10,9 +10,10 @@ import torch
 
 from rot5.config import EvaluateConfig, MixConfig, PrepareConfig, PretrainConfig, StudyConfig, TeachConfig
 from rot5.data.manifest import MANIFEST
+from rot5.data.mixture import corpus_fingerprint
 from rot5.errors import UserError
 from rot5.folders import check_writable, sole, write_json
-from rot5.recipes import command_line
+from rot5.recipes import command_line, recipe
 from rot5.study.compare import compare
 from rot5.study.file import Study, read_study
 from rot5.study.law import law_of
@@ -20,7 +21,7 @@ from rot5.study.pace import paces
 from rot5.study.page import write_page
 from rot5.study.reach import reach
 from rot5.study.record import JUDGED, check_unchanged, remember
-from rot5.study.runs import Chain, as_new, chain, complete, described, identity, typed
+from rot5.study.runs import Chain, as_new, chain, complete, described, identity, model_content, typed
 from rot5.study.tune import tune
 from rot5.study.variant import VERBS, Variant
 from rot5.verbs import mix, prepare, teach
@@ -44,7 +45,7 @@ def run(config: StudyConfig) -> None:
         def make(chains: Sequence[Chain]) -> None:
             failed.update(complete(chains, runs, config.jobs, threads, _tell, lock))
 
-        _prepare(study, out, config.accept_changes)
+        _prepare(study, out, runs, config.accept_changes)
         meaning = {variant.name: _meaning(variant, runs) for variant in study.variants}
         check_unchanged(out, meaning, config.accept_changes)
         timed = _paces(study, out, runs, threads)
@@ -90,17 +91,28 @@ def _told(failed: dict[str, str]) -> str:
     return "; ".join(f"{title}: {words}" for title, words in failed.items())
 
 
-def _prepare(study: Study, out: Path, accept_changes: bool) -> None:
-    """Make the prepared data that is missing, and anew what an accepted change means."""
-    meaning = {f"data {settings.get('out')}": dict(settings) for settings in study.data}
-    changed = check_unchanged(out, meaning, accept_changes)
-    for name, settings in meaning.items():
+def _prepare(study: Study, out: Path, runs: Path, accept_changes: bool) -> None:
+    """Make the prepared data that is missing, and anew what an accepted change means; in the order of the file, as data
+    may be made of data before them."""
+    for settings in study.data:
         kind, maker = next(made for key, made in MAKERS.items() if key in settings or not key)
         config = typed(kind, settings)
-        if name in changed or not (Path(config.out) / MANIFEST).is_file():
-            maker(config, resume=name not in changed, overwrite=True)
-    if meaning:
+        meaning = {f"data {config.out}": {**settings, **_read(config, runs)}}
+        changed = check_unchanged(out, meaning, accept_changes)
+        there = (Path(config.out) / MANIFEST).is_file()
+        if changed or not there or not isinstance(config, TeachConfig):
+            maker(config, resume=not changed, overwrite=True)
         remember(out, meaning)
+
+
+def _read(config: PrepareConfig | MixConfig | TeachConfig, runs: Path) -> dict[str, Any]:
+    """What data are made of, by content where it may become another under its name."""
+    match config:
+        case MixConfig():
+            return {"mixture": recipe(Path(config.mixture))}
+        case TeachConfig():
+            return {"pairs": corpus_fingerprint(config.pairs), "teacher": model_content(config.teacher, runs)}
+    return {}
 
 
 def _meaning(variant: Variant, runs: Path) -> dict[str, Any]:

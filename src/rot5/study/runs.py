@@ -162,11 +162,11 @@ def described(config: Config, runs: Path) -> dict[str, Any]:
             settings[key] = corpus_fingerprint(settings[key])
     for key in MODELS:
         if isinstance(settings.get(key), str) and settings[key]:
-            settings[key] = _content(settings[key], runs)
+            settings[key] = model_content(settings[key], runs)
     return json.loads(json.dumps(settings))
 
 
-def _content(model: str, runs: Path) -> str:
+def model_content(model: str, runs: Path) -> str:
     """What tells a model from others: the name of a run of a study, a folder's weights, else the hub's name."""
     if Path(model).parent == runs:
         return Path(model).name

@@ -186,7 +186,7 @@ def test_a_variant_may_leave_a_stage_out_and_begin_with_any_model(study):
         ),
         (
             {"pretrain": {}, "finetune": {"pairs": "p"}, "sweep": {"budget.seconds": [1, 2]}},
-            ["a budget is of pretraining, and no variant pretrains"],
+            ["sweep: a budget is of pretraining, and no variant pretrains"],
         ),
         (
             {
