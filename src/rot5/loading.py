@@ -1,6 +1,7 @@
 """Models that can be asked: a run folder, a model folder or a hub name, ours or any sequence-to-sequence model."""
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +135,8 @@ def load(name: str) -> Loaded:
     folder = model_folder(name)
     if Path(name).is_file():
         raise UserError(f"{name} is a file: name a run folder, a model folder or a model of the hub")
+    if not name or _is_path(name):
+        raise UserError(f"no model {name!r}: there is no such folder")
     if Path(name).is_dir() and not (Path(folder) / "config.json").is_file():
         raise UserError(f"{name} holds no exported model (no export/ and no config.json in it): name a finished run")
     try:
@@ -158,6 +161,13 @@ def load(name: str) -> Loaded:
         case _:
             prefix = ""
     return Loaded(model.to(device()).eval(), tokenizer, prefix)  # type: ignore[arg-type]
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name is meant as a folder that is not there, not as one of the hub, which would be asked for it."""
+    return not Path(name).exists() and (
+        name.startswith((".", "/", "~")) or name.count("/") > 1 or ("/" in name and Path(name).parts[0] in os.listdir())
+    )
 
 
 def check_weights(name: str, config: PreTrainedConfig, folder: Path) -> None:

@@ -202,6 +202,10 @@ CASES = {
     "report without runs": ("report folder", ["folder holds no run", "give a run folder"]),
     "report of nothing": ("report nowhere", ["nowhere is not a folder"]),
     "summary by no model": ("summarize story.txt --model nowhere", ["no model 'nowhere'"]),
+    "summary by a path that is none": (
+        "summarize story.txt --model folder/nowhere",
+        ["no model 'folder/nowhere': there is no such folder"],
+    ),
     "summary by a folder": ("summarize story.txt --model folder", ["folder holds no exported model"]),
     "summary by a broken model": ("summarize story.txt --model broken-model", ["broken-model", "unheard-of"]),
     "summary by an impossible model": (
@@ -398,6 +402,14 @@ def test_exit_codes_of_a_true_process(place):
     ):
         called = process(*words, cwd=place)
         assert (called.communicate()[1], called.returncode) == (err, code)
+
+
+@pytest.mark.parametrize("verb", ["summarize", "generate"])
+def test_texts_that_are_not_there_are_told_before_anything_slow_is_imported(verb, tmp_path):
+    code = f"import sys; sys.argv = ['rot5', '{verb}', 'nowhere.txt', '--model', 'm']\n"
+    code += "from rot5.cli import main\ntry:\n    main()\nfinally:\n    assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "rot5: error: cannot read nowhere.txt: No such file or directory\n")
 
 
 def test_who_reads_nothing_sees_no_traceback(place):

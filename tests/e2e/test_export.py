@@ -50,7 +50,9 @@ def logits(folder: str) -> torch.Tensor:
 def test_a_folder_for_transformers(rot5, place, model):
     called = rot5("export", model, "--out", "new/out")
     assert (called.code, called.err) == (0, "")
-    assert 'from_pretrained("new/out")' in called.out
+    assert ("import rot5.model.modeling_rot5; AutoModelForSeq2SeqLM" in called.out) == (model != "t5")
+    assert 'AutoModelForSeq2SeqLM.from_pretrained("new/out")' in called.out
+    assert len({path.stat().st_mode for path in Path("new/out").iterdir()}) == 1, "all who may read one may read all"
     assert {path.name for path in Path("new/out").iterdir()} == PLAIN
     assert [path.name for path in Path("new").iterdir()] == ["out"]
     source = "run/export" if model == "run" else model

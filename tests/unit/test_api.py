@@ -74,6 +74,11 @@ class TestModel:
             model.generate("Tom", num_beams=0)
         with pytest.raises(rot5.UserError, match="unknown precision 'int4'"):
             rot5.load("runs/mine/tuned", precision="int4")
+        for wrong in ("", ["Tom", " "], None, [3]):
+            with pytest.raises(rot5.UserError, match="is empty: give some text|no text: give a string"):
+                model.summarize(wrong)  # type: ignore[call-overload]
+        with pytest.raises(rot5.UserError, match="put each in brackets"):
+            model.logprobs("Tom", "Tom")
         with pytest.raises(rot5.UserError, match="two lists of one length"):
             model.logprobs(["Tom"], ["a", "b"])
 

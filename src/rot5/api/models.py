@@ -1,7 +1,7 @@
 """A model as an object: it writes, says how likely texts are, and can be looked into."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, overload
@@ -96,9 +96,8 @@ class Model:
         >>> "\\n" in summary
         False
         """
-        written = self.generate(
-            [texts] if isinstance(texts, str) else texts, max_new_tokens=max_new_tokens, num_beams=num_beams
-        )
+        given = _given(texts)
+        written = self.generate(given, max_new_tokens=max_new_tokens, num_beams=num_beams)
         lines = [" ".join(each.split()) for each in written]
         return lines[0] if isinstance(texts, str) else lines
 
@@ -148,9 +147,8 @@ class Model:
         """
         config = GenerateConfig(precision=self.precision, **settings)  # type: ignore[arg-type]
         _check(config)
-        if isinstance(texts, str):
-            return write_texts(self._behind(prefix), [texts], config)[0]
-        return write_texts(self._behind(prefix), list(texts), config)
+        written = write_texts(self._behind(prefix), _given(texts, prefix), config)
+        return written[0] if isinstance(texts, str) else written
 
     def stream(
         self, text: str, *, prefix: str | None = None, max_new_tokens: int = 96, **settings: int | float | bool
@@ -184,7 +182,9 @@ class Model:
         >>> abs(sum(said.of_tokens) - said.total) < 1e-9, len(said.tokens) == len(said.of_tokens)
         (True, True)
         """
-        if len(texts) != len(targets) or isinstance(texts, str) or isinstance(targets, str):
+        if isinstance(texts, str) or isinstance(targets, str):
+            raise UserError("logprobs takes a list of texts and a list of targets: put each in brackets")
+        if len(texts) != len(targets):
             raise UserError(f"{len(texts)} texts and {len(targets)} targets: give two lists of one length")
         loaded = self._behind(prefix)
         answers = loaded.read_targets(targets)
@@ -237,3 +237,14 @@ class Model:
 def _check(config: GenerateConfig) -> None:
     if found := problems(config):
         raise UserError("; ".join(found))
+
+
+def _given(texts: object, prefix: str | None = None) -> list[str]:
+    """One text or many as a list. Raises UserError for what is no text, and for one with nothing in it or before it."""
+    found = list(texts) if isinstance(texts, Iterable) and not isinstance(texts, str) else [texts]
+    for number, text in enumerate(found, start=1):
+        if not isinstance(text, str):
+            raise UserError(f"text {number} is {text!r}, no text: give a string, or a list of strings")
+        if not (text.strip() or prefix):
+            raise UserError(f"text {number} is empty: give some text")
+    return found  # type: ignore[return-value]

@@ -5,7 +5,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, overload
 
 AT_ONCE = 16
 """Texts of one request."""
@@ -42,9 +42,14 @@ class Client:
         """`timeout` is in seconds without a sign of the server; `model` names one of several that are served."""
         self.url, self.token, self.timeout, self.retries, self.model = url.rstrip("/"), token, timeout, retries, model
 
-    def summarize(self, texts: Sequence[str], **settings: Any) -> list[str]:
-        """A summary of each text."""
-        assert not isinstance(texts, str), "give a list of texts"
+    @overload
+    def summarize(self, texts: str, **settings: Any) -> str: ...
+    @overload
+    def summarize(self, texts: Sequence[str], **settings: Any) -> list[str]: ...
+    def summarize(self, texts: str | Sequence[str], **settings: Any) -> str | list[str]:
+        """A summary of a text, or of each text."""
+        if isinstance(texts, str):
+            return self.summarize([texts], **settings)[0]
         found: list[str] = []
         for first in range(0, len(texts), AT_ONCE):
             told = self._ask("/summarize", {"texts": list(texts[first : first + AT_ONCE]), **settings})

@@ -89,6 +89,8 @@ def write(config: EvaluateConfig, loaded: Loaded | None = None, progress: Progre
     asked = _asked(config)
     target = RunFolder(_place(config))
     _refuse_mixing(target, config)
+    if asked.kind == "pairs":
+        _refuse_fewer(target, config.summaries)
     with sole(target.path) if ranks.is_main() else nullcontext():
         evaluation = _evaluated(config, asked, loaded, progress)
         if not ranks.is_main():
@@ -214,6 +216,14 @@ def _refuse_mixing(target: RunFolder, config: EvaluateConfig) -> None:
         return
     if not same:
         raise UserError(f"{target.path} holds {theirs}: choose another --out for that of {name}")
+
+
+def _refuse_fewer(target: RunFolder, examples: int) -> None:
+    """Raise UserError where a quick look would replace figures of more examples."""
+    if (before := target.evaluation().get("summaries", {}).get("examples", 0)) > examples:
+        raise UserError(
+            f"{target.path} holds an evaluation of {before:,} examples: for one of {examples:,} choose another --out"
+        )
 
 
 def _of_text(config: EvaluateConfig, loaded: Loaded, corpus: Corpus, folder: RunFolder) -> dict:

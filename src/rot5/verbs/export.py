@@ -19,17 +19,18 @@ CARD, RUN_SETTINGS = "README.md", "rot5_config.yaml"
 
 def run(config: ExportConfig) -> None:
     """Write the folder and print how to load it."""
-    write(config)
+    model = write(config).model
     out = Path(config.out)
     trust = ", trust_remote_code=True" if config.portable else ""
-    print(f'{out}: AutoModelForSeq2SeqLM.from_pretrained("{out}"{trust})')
+    known = "" if config.portable or model.config.model_type != "rot5" else "import rot5.model.modeling_rot5; "
+    print(f'{out}: {known}AutoModelForSeq2SeqLM.from_pretrained("{out}"{trust})')
     if config.push:
         print(f"pushing to {config.push}", flush=True)
         print(push(out, config.push, private=config.private))
 
 
-def write(config: ExportConfig, loaded: Loaded | None = None) -> None:
-    """Write the folder of the model, which is `loaded` where it is there already."""
+def write(config: ExportConfig, loaded: Loaded | None = None) -> Loaded:
+    """Write the folder of the model, which is `loaded` where it is there already, and return that."""
     out = Path(config.out)
     _check(config, out)
     loaded = loaded or load(config.model)
@@ -49,9 +50,12 @@ def write(config: ExportConfig, loaded: Loaded | None = None) -> None:
                 (folder / name).write_text(text, encoding="utf-8")
         loaded.model.save_pretrained(folder)
         loaded.tokenizer.save_pretrained(folder)
+        for weights in folder.glob("*.safetensors"):  # which are made for their owner alone
+            weights.chmod((folder / "config.json").stat().st_mode)
         if traced is not None:
             write_onnx(traced, folder)
         _write_card(config, loaded, stages, folder)
+    return loaded
 
 
 def _check(config: ExportConfig, out: Path) -> None:

@@ -5,9 +5,7 @@ from dataclasses import replace
 from rot5.config import GenerateTextConfig
 from rot5.data.files import SEPARATOR, texts_given
 from rot5.errors import UserError
-from rot5.generate.answers import write_texts
 from rot5.generate.settings import problems
-from rot5.loading import load
 from rot5.progress import shown
 
 
@@ -16,6 +14,10 @@ def run(config: GenerateTextConfig) -> None:
     if found := problems(config):
         raise UserError("; ".join(found))
     texts = texts_given(config.input)
+
+    from rot5.generate.answers import write_texts  # seconds to import: mistakes above are told before
+    from rot5.loading import load
+
     loaded = load(config.model)
     if config.prefix is not None:
         loaded = replace(loaded, prefix=config.prefix)

@@ -62,7 +62,8 @@ def _losses(corpus: Corpus, model: str) -> NDArray[np.float64]:
         tokens = corpus.read(chosen, np.zeros_like(chosen), stop).values.tolist()
         half = (len(tokens) + 1) // 2
         inputs.append([ids.modes["S"], *tokens[:half]])
-        targets.append([*tokens[half:], ids.eos])
+        end = [ids.eos] if corpus.lengths[number] <= LONGEST else []
+        targets.append([*tokens[half:], *end])
     with shown("measuring the loss of documents"):
         nats = measure_ids(loaded, inputs, targets, "auto", EXAMPLES_AT_ONCE)
     return nats / np.array([len(target) for target in targets])

@@ -3,9 +3,7 @@
 from rot5.config import SummarizeConfig
 from rot5.data.files import texts_given
 from rot5.errors import UserError
-from rot5.generate.answers import write_texts
 from rot5.generate.settings import GenerateConfig, problems
-from rot5.loading import load
 from rot5.progress import shown
 
 
@@ -17,6 +15,10 @@ def run(config: SummarizeConfig) -> None:
     if found := problems(settings):
         raise UserError("; ".join(found))
     texts = texts_given(config.input)
+
+    from rot5.generate.answers import write_texts  # seconds to import: mistakes above are told before
+    from rot5.loading import load
+
     loaded = load(config.model)
     with shown("summarizing", len(texts)) as tell:
         summaries = write_texts(loaded, texts, settings, tell)

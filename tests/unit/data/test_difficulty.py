@@ -35,6 +35,23 @@ def test_parts_are_alike_in_tokens_and_keep_the_order_of_documents():
     assert all(before[1] <= after[0] for before, after in pairwise(bounds))
 
 
+def test_a_document_that_is_cut_has_no_end(corpora, tmp_path, tiny_model, monkeypatch):
+    from rot5.verbs import sort
+
+    tokenizer = Corpus.open(corpora / "validation").tokenizer()
+    tiny_model(vocab_size=len(tokenizer)).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    asked: list[list[int]] = []
+    monkeypatch.setattr(
+        sort, "measure_ids", lambda _, inputs, targets, *__: asked.extend(targets) or np.ones(len(targets))
+    )
+    monkeypatch.setattr(sort, "LONGEST", 100)
+    corpus = Corpus.open(corpora / "validation")
+    sort._losses(corpus, str(tmp_path / "model"))
+    ends = [target[-1] == tokenizer.eos_token_id for target in asked]
+    assert ends == [length <= 100 for length in corpus.lengths] and len(set(ends)) == 2
+
+
 @pytest.mark.parametrize("by", ["length", "vocabulary", "loss"])
 def test_sorted_parts_hold_the_corpus(corpora, tmp_path, rot5, by, tiny_model):
     corpus = Corpus.open(corpora / "validation")

@@ -186,7 +186,7 @@ def test_clients(open_served, serving, loaded):
         client = Client("http://{}:{}/".format(*address), model="small")
         texts = [STORY, "Tom."]
         expected = write_texts(loaded, texts, GenerateConfig(max_new_tokens=12))
-        assert client.summarize(texts, **SHORT) == expected
+        assert client.summarize(texts, **SHORT) == expected and client.summarize(STORY, **SHORT) == expected[0]
         assert "".join(client.stream(STORY, **SHORT)) == expected[0] == client.generate(STORY, "[S]", **SHORT)
         with pytest.raises(ServerError, match="did you mean"):
             client.generate("a", sed=3)

@@ -40,7 +40,7 @@ def evidence(story: str, question: str, answer: str) -> str:
 
 
 def _content(text: str) -> set[str]:
-    return set(re.findall(r"[a-z']+", text.lower())) - _STOPPED
+    return set(re.findall(r"[a-z]+(?:'[a-z]+)*", text.lower())) - _STOPPED
 
 
 def _item(answer: str, answers: tuple[str, ...] = (), **fields: str) -> Item:
@@ -123,13 +123,17 @@ def true_or_false(record: StoryRecord, draw: Random) -> Iterator[Item]:
 
 def word(record: StoryRecord, draw: Random) -> Iterator[Item]:
     inside = sorted(_content(record.story))
-    if len(inside) >= 5:
-        outside = sorted(set(_STRANGE) - set(inside))
-        there = draw.random() < 0.5
-        asked = draw.choice(inside if there else outside)
-        pattern = re.compile(rf"\b{re.escape(asked)}\b", re.IGNORECASE)
-        shown = next((part for part in sentences(record.story) if pattern.search(part)), "No sentence has it.")
-        yield _item("yes" if there else "no", story=record.story, word=asked, evidence=shown)
+    outside = [each for each in sorted(_STRANGE) if not _sentences_with(each, record.story)]
+    if len(inside) >= 5 and outside:
+        asked = draw.choice(inside if draw.random() < 0.5 else outside)
+        found = _sentences_with(asked, record.story)
+        shown = found[0] if found else "No sentence has it."
+        yield _item("yes" if found else "no", story=record.story, word=asked, evidence=shown)
+
+
+def _sentences_with(asked: str, story: str) -> list[str]:
+    pattern = re.compile(rf"\b{re.escape(asked)}\b", re.IGNORECASE)
+    return [part for part in sentences(story) if pattern.search(part)]
 
 
 _STRANGE = ("ship", "cheese", "snow", "tiger", "king", "piano", "lamp", "moon", "sand", "train", "apple", "shoe")

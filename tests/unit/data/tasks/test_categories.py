@@ -75,6 +75,16 @@ def test_words_are_in_the_story_or_not():
     assert 0.3 < answers.count("yes") / len(answers) < 0.7
 
 
+def test_quotes_and_possessives_are_no_words_of_their_own():
+    """FairytaleQA's tales are full of both."""
+    record = StoryRecord("'Where is the king's cheese?' said Tom's dog. 'Gone!' The bird flew home 'and' sang loudly.")
+    found = [item for seed in range(60) for item in CATEGORIES["word"](record, Random(seed))]
+    assert all((item["evidence"] != "No sentence has it.") == (item["answer"] == "yes") for item in found)
+    asked = {item["word"] for item in found}
+    assert not [each for each in asked if each.strip("'") != each]
+    assert {"king", "cheese"} & {item["word"] for item in found if item["answer"] == "no"} == set()
+
+
 def test_another_hero_takes_the_place_of_the_first():
     for record, item in items("another-hero"):
         assert item["name"] not in record.story
