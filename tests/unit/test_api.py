@@ -75,7 +75,7 @@ class TestModel:
         with pytest.raises(rot5.UserError, match="unknown precision 'int4'"):
             rot5.load("runs/mine/tuned", precision="int4")
         for wrong in ("", ["Tom", " "], None, [3]):
-            with pytest.raises(rot5.UserError, match="is empty: give some text|no text: give a string"):
+            with pytest.raises(rot5.UserError, match=r"is empty: give some text|no text: give a string"):
                 model.summarize(wrong)  # type: ignore[call-overload]
         with pytest.raises(rot5.UserError, match="put each in brackets"):
             model.logprobs("Tom", "Tom")
