@@ -110,8 +110,8 @@ def _check_unchanged(path: Path, stages: list[Stage]) -> None:
     for stage in stages:
         if stage.run.exists() and stage.name in before:
             usual = defaults(type(stage.config))
-            compared = (decisive(settings[stage.name], usual) for settings in (before, now))
-            told += [f"{stage.name}: {line}" for line in difference(*compared)]
+            old, new = (decisive(settings[stage.name], usual) for settings in (before, now))
+            told += [f"{stage.name}: {line}" for line in difference(old, new)]
     if told:
         changes = "; ".join(told)
         raise UserError(
