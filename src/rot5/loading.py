@@ -1,7 +1,6 @@
 """Models that can be asked: a run folder, a model folder or a hub name, ours or any sequence-to-sequence model."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,7 +165,7 @@ def load(name: str) -> Loaded:
 def _is_path(name: str) -> bool:
     """Whether a name is meant as a folder that is not there, not as one of the hub, which would be asked for it."""
     return not Path(name).exists() and (
-        name.startswith((".", "/", "~")) or name.count("/") > 1 or ("/" in name and Path(name).parts[0] in os.listdir())
+        name.startswith((".", "/", "~")) or name.count("/") > 1 or ("/" in name and Path(Path(name).parts[0]).exists())
     )
 
 

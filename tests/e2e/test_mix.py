@@ -46,6 +46,8 @@ def test_tasks_are_tuned_on_and_judged(place, rot5):
     assert "Tasks" in called.out and "world/word" in called.out and "exact, %" in called.out
     tasks = json.loads(Path("run/eval.json").read_text())["summaries"]["tasks"]
     assert tasks["world/word"]["examples"] == 3
+    fewer = rot5("evaluate", "run", "--data", "held", "--summaries", 2)
+    assert fewer.code == 2 and "run holds an evaluation of 3 examples: for one of 2 choose another --out" in fewer.err
     assert rot5("report", "run", "--markdown", "run.md").code == 0
     assert "world/word" in Path("run.md").read_text() and "world/word" in Path("run/report.html").read_text()
 

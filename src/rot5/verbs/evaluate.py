@@ -89,7 +89,7 @@ def write(config: EvaluateConfig, loaded: Loaded | None = None, progress: Progre
     asked = _asked(config)
     target = RunFolder(_place(config))
     _refuse_mixing(target, config)
-    if asked.kind == "pairs":
+    if config.model and asked.kind == "pairs":  # predictions are as many as their file holds
         _refuse_fewer(target, config.summaries)
     with sole(target.path) if ranks.is_main() else nullcontext():
         evaluation = _evaluated(config, asked, loaded, progress)
